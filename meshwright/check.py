@@ -1,0 +1,119 @@
+"""Checks: true sentences about an environment, how to find out, and the one runner."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from meshwright.environment import Environment
+from meshwright.errors import Forbidden, MeshwrightError, Unreachable
+from meshwright.target import Target
+
+__all__ = ["Check", "Failed", "NotVerified", "Result", "State", "run"]
+
+
+class Failed(Exception):
+    """The sentence of a check is not true. `str()` is why, one sentence."""
+
+
+class NotVerified(Exception):
+    """It could not be found out whether the sentence of a check is true. `str()` is why."""
+
+
+class State(StrEnum):
+    """How a check ended. Only OK and WARNING are fine; what could not be looked at is never OK."""
+
+    OK = "ok"
+    WARNING = "warning"
+    FAILED = "failed"
+    NOT_VERIFIED = "not verified"
+
+
+@dataclass(frozen=True)
+class Check:
+    """A claim and how to find out whether it holds.
+
+    `claim` is a sentence that is true when all is well. `find(target, env)` returns a detail for the reader (may be
+    empty) or raises Failed or NotVerified. `hint` is what to do next; `anchor` the heading in docs/checks.md.
+    A `fatal` check that does not hold ends its run with exit code 1; another is a warning. `retry` is for how many
+    seconds a failed look is repeated. `needs` lists anchors that must be OK before it is worth looking.
+    """
+
+    group: str
+    claim: str
+    find: Callable[[Target, Environment], str]
+    anchor: str
+    hint: str
+    fatal: bool = True
+    retry: float = 0
+    needs: tuple[str, ...] = ()
+    applies: Callable[[Environment], bool] = lambda _env: True
+
+
+@dataclass(frozen=True)
+class Result:
+    """How one check ended; `detail` says what was found or why it failed; `seconds` is how long it took."""
+
+    check: Check
+    state: State
+    detail: str
+    seconds: float
+
+    @property
+    def fatal(self) -> bool:
+        """True when this result ends the run with exit code 1."""
+        return self.check.fatal and self.state in (State.FAILED, State.NOT_VERIFIED)
+
+    def as_json(self) -> dict[str, Any]:
+        """The result as one JSON value of the `--json` output."""
+        fine = self.state is State.OK
+        return {
+            "group": self.check.group,
+            "check": self.check.anchor,
+            "claim": self.check.claim,
+            "state": self.state.value,
+            "fatal": self.fatal,
+            "detail": self.detail,
+            "hint": "" if fine else self.check.hint,
+            "docs": f"docs/checks.md#{self.check.anchor}",
+            "seconds": round(self.seconds, 3),
+        }
+
+
+def run(checks: Iterable[Check], target: Target, env: Environment, *, pause: float = 1.0) -> Iterator[Result]:
+    """Runs `checks` in order and gives each result as it comes. Never raises for what a check finds."""
+    ok: set[str] = set()
+    for check in checks:
+        if not check.applies(env):
+            continue
+        start = time.monotonic()
+        missing = [anchor for anchor in check.needs if anchor not in ok]
+        if missing:
+            state, detail = State.NOT_VERIFIED, f"not looked at, because {missing[0]} does not hold"
+        else:
+            state, detail = _settle(check, target, env, start + check.retry, pause)
+        if state is State.OK:
+            ok.add(check.anchor)
+        yield Result(check, state, detail, time.monotonic() - start)
+
+
+def _settle(check: Check, target: Target, env: Environment, deadline: float, pause: float) -> tuple[State, str]:
+    while True:
+        state, detail = _look(check, target, env)
+        if state in (State.OK, State.NOT_VERIFIED) or time.monotonic() + pause > deadline:
+            return state, detail
+        time.sleep(pause)
+
+
+def _look(check: Check, target: Target, env: Environment) -> tuple[State, str]:
+    try:
+        return State.OK, check.find(target, env)
+    except Failed as failed:
+        return (State.FAILED if check.fatal else State.WARNING), str(failed)
+    except (NotVerified, Unreachable, Forbidden) as error:
+        return State.NOT_VERIFIED, str(error)
+    except MeshwrightError as error:
+        return (State.FAILED if check.fatal else State.WARNING), str(error)

@@ -1,0 +1,129 @@
+"""Plans: what a step would change, as values. Printing them is for `meshwright.render`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+__all__ = ["Action", "Change", "Field", "Plan", "approval", "digest", "masked", "total"]
+
+
+class Action(StrEnum):
+    """What a change does to a thing; the values are the signs that plans print."""
+
+    ADD = "+"
+    CHANGE = "~"
+    DESTROY = "-"
+    RECREATE = "-/+"
+
+
+@dataclass(frozen=True)
+class Field:
+    """One field of a changed thing: `path` in dots and brackets, JSON values before and after (None: not there).
+
+    A secret is never put in here: use `masked`.
+    """
+
+    path: str
+    before: Any = None
+    after: Any = None
+
+
+@dataclass(frozen=True)
+class Change:
+    """One thing that a step would add, change, destroy or recreate.
+
+    `kind` and `name` name it in the user's words ("Deployment", "istio-system/istiod"). `why` is a sentence where the
+    fields do not say it all. `payload` is for the step's own apply; it is not shown and not in any digest.
+    """
+
+    action: Action
+    kind: str
+    name: str
+    fields: tuple[Field, ...] = ()
+    why: str = ""
+    payload: Any = field(default=None, compare=False, repr=False)
+
+    def as_json(self) -> dict[str, Any]:
+        """What `--json` shows and what an approval covers."""
+        return {
+            "action": self.action.name.lower(),
+            "kind": self.kind,
+            "name": self.name,
+            "fields": [{"path": f.path, "before": f.before, "after": f.after} for f in self.fields],
+            "why": self.why,
+        }
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What one step would change, computed against live state.
+
+    `checked` counts the things that were looked at. `desired` is the digest of the desired state alone. `after` names
+    the step that must run before the rest can be known ("cluster"); such a plan may list changes that are certain.
+    `notes` are sentences for the reader (foreign fields, what could not be looked at). `payload` is for the step's own
+    apply.
+    """
+
+    step: str
+    desired: str
+    changes: tuple[Change, ...] = ()
+    checked: int = 0
+    after: str = ""
+    notes: tuple[str, ...] = ()
+    payload: Any = field(default=None, compare=False, repr=False)
+
+    @property
+    def empty(self) -> bool:
+        """True when there is provably nothing to do."""
+        return not self.changes and not self.after
+
+    @property
+    def digest(self) -> str:
+        """What an approval of this plan covers: desired state and shown changes; the desired state alone when the
+        changes are only known after another step (DESIGN 3)."""
+        shown = [] if self.after else [c.as_json() for c in self.changes]
+        return digest([self.step, self.desired, self.after, shown])
+
+    def count(self, action: Action) -> int:
+        """How many changes have this action; a recreation counts as one to add and one to destroy."""
+        both = (Action.ADD, Action.DESTROY)
+        return sum(c.action is action or (c.action is Action.RECREATE and action in both) for c in self.changes)
+
+    def as_json(self) -> dict[str, Any]:
+        """The plan as one JSON value of the `--json` output."""
+        return {
+            "step": self.step,
+            "digest": self.digest,
+            "checked": self.checked,
+            "known_after": self.after or None,
+            "changes": [c.as_json() for c in self.changes],
+            "notes": list(self.notes),
+        }
+
+
+def digest(value: Any) -> str:
+    """`sha256:` and the hex digest of a JSON value in canonical form (sorted keys, no spaces)."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+
+
+def approval(plans: Iterable[Plan]) -> str:
+    """The digest that approves exactly these plans, in this order. The prefix keeps pyinfra's `--data` from reading a
+    digest such as 12e45678 as a number."""
+    return digest([plan.digest for plan in plans])
+
+
+def masked(secret: bytes | str) -> str:
+    """How a secret value appears in a plan: enough to see that it changes, nothing of it."""
+    raw = secret.encode() if isinstance(secret, str) else secret
+    return f"(sha256 {hashlib.sha256(raw).hexdigest()[:8]})"
+
+
+def total(plans: Sequence[Plan], action: Action) -> int:
+    """The number of changes with `action` over all plans."""
+    return sum(plan.count(action) for plan in plans)

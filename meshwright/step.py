@@ -1,0 +1,35 @@
+"""Steps: what deploys are lists of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from meshwright.environment import Environment
+from meshwright.plan import Plan
+from meshwright.target import Target
+
+__all__ = ["Step"]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One part of a deploy.
+
+    `plan(target, env)` looks and changes nothing. It is total: what does not exist yet gives a plan, not an error; an
+    unreachable or forbidden thing raises (DESIGN 3). `apply(target, env, plan)` does what the plan says, waits until
+    it holds, and can be run again after being killed at any instant.
+
+    `check` marks a step that only looks: its plan is always empty, its apply runs at the end of an otherwise
+    unchanged run too, and raises when what it checks does not hold.
+
+    `cluster` says whether the step talks to the environment's cluster (then identity and ownership are looked at
+    before its first write). `destructive` is for steps such as destroy that a protected environment refuses.
+    """
+
+    name: str
+    plan: Callable[[Target, Environment], Plan]
+    apply: Callable[[Target, Environment, Plan], None]
+    check: bool = False
+    cluster: bool = True
+    destructive: bool = False
