@@ -63,10 +63,10 @@ class Change:
 class Plan:
     """What one step would change, computed against live state.
 
-    `checked` counts the things that were looked at. `desired` is the digest of the desired state alone. `after` names
-    the step that must run before the rest can be known ("cluster"); such a plan may list changes that are certain.
-    `notes` are sentences for the reader (foreign fields, what could not be looked at). `payload` is for the step's own
-    apply.
+    `checked` counts the things that were looked at: every desired one and every one to be destroyed. `desired` is the
+    digest of the desired state alone. `after` names the step that must run before the rest can be known ("cluster");
+    such a plan may list changes that are certain. `notes` are sentences for the reader (foreign fields, what could not
+    be looked at). `payload` is for the step's own apply.
     """
 
     step: str

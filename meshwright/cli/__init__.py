@@ -1,0 +1,93 @@
+"""The command `meshwright`. One module per command; each is imported only when it is called."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from meshwright import __version__
+from meshwright.cli.output import Output, report
+from meshwright.errors import Exit, MeshwrightError
+
+__all__ = ["COMMANDS", "main"]
+
+COMMANDS = {
+    "plan": "Show what a deploy would change.",
+    "apply": "Show the plan, ask, and do it.",
+    "check": "Find out whether everything an environment needs holds.",
+    "ingress": "Print how to reach the ingress gateway, as shell exports.",
+    "env": "Show the values of an environment.",
+    "kubeconfig": "Print the kubeconfig of an environment, or merge it into yours.",
+    "destroy": "Delete the cluster of an environment.",
+    "preflight": "Say what a bring-up needs and whether this machine has it.",
+}
+"""The commands in the order of `--help`. The module of NAME is `meshwright.cli.NAME`, its command `command`."""
+
+
+class _Commands(click.Group):
+    """Imports a command's module when it is needed: `--help` and completion stay quick."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"meshwright.cli.{cmd_name}").command
+        return command
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            if error.ctx is not None and args and args[0] not in COMMANDS:
+                raise click.UsageError(f"there is no command {args[0]!r}", ctx) from None
+            raise
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.command(
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Example: meshwright plan lab",
+)
+@click.version_option(__version__, message="meshwright %(version)s")
+def root() -> None:
+    """Bring Istio environments up, keep them true and maintain them."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The console script. Ends the process with a code of `meshwright.errors.Exit`."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    sys.exit(run(arguments))
+
+
+def run(arguments: list[str]) -> int:
+    """Runs the command with `arguments` and gives its exit code. No traceback of an expected failure gets out."""
+    output = Output(json="--json" in arguments)
+    try:
+        result = root.main(arguments, prog_name="meshwright", standalone_mode=False)
+    except click.exceptions.Exit as done:
+        return done.exit_code
+    except click.UsageError as error:
+        hint = f"{error.ctx.command_path} --help says more" if error.ctx else "meshwright --help says more"
+        report(output, MeshwrightError(error.format_message().rstrip("."), hint=hint, exit_code=Exit.USAGE))
+        return Exit.USAGE
+    except (click.Abort, KeyboardInterrupt):
+        output.human("interrupted")
+        return Exit.INTERRUPTED
+    except MeshwrightError as error:
+        report(output, error)
+        return int(error.exit_code)
+    except BrokenPipeError:
+        # The reader of our output went away (`| head`); that is its good right.
+        sys.stderr.close()
+        return Exit.OK
+    return int(result) if isinstance(result, int) else Exit.OK

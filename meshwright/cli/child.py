@@ -1,0 +1,136 @@
+"""Running a deploy: pyinfra as a child, its journal as progress and result."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from meshwright import journal
+from meshwright.errors import Exit
+from meshwright.project import Project
+
+__all__ = ["Done", "pyinfra", "run_deploy"]
+
+_POLL = 0.05
+_GRACE = 20.0
+
+
+@dataclass
+class Done:
+    """How a deploy ended: exit code, what each step did, what its checks found, the error if there was one."""
+
+    exit: Exit = Exit.OK
+    steps: list[dict[str, Any]] = field(default_factory=list)
+    checks: list[dict[str, Any]] = field(default_factory=list)
+    error: dict[str, Any] | None = None
+
+    @property
+    def changed(self) -> int:
+        """How many steps changed something."""
+        return sum(step["state"] == "changed" for step in self.steps)
+
+
+def pyinfra(project: Project, environment: str, deploy: str, data: Mapping[str, str]) -> list[str]:
+    """The command line that runs a deploy with pyinfra, without its flags for how."""
+    command = [sys.executable, "-m", "pyinfra", f"inventory/{environment}.py", f"deploys/{deploy}.py"]
+    for key, value in data.items():
+        command += ["--data", f"{key}={value}"]
+    return command
+
+
+def run_deploy(
+    project: Project, environment: str, deploy: str, data: Mapping[str, str], say: Callable[[str], None]
+) -> Done:
+    """Runs `pyinfra -y` on a deploy in the project folder and follows its journal until it ends.
+
+    What pyinfra prints goes to .meshwright/ENV/pyinfra.log; a failure that left no word in the journal is reported
+    with the end of that log. Ctrl-C is passed on, and the child is given 20 s to stop where it stands.
+    """
+    state = project.of(environment)
+    state.mkdir(parents=True, exist_ok=True)
+    path = state / "journal.jsonl"
+    path.unlink(missing_ok=True)
+    log = state / "pyinfra.log"
+    environ = {k: v for k, v in os.environ.items() if k != "KUBECONFIG"} | {
+        journal.VARIABLE: str(path),
+        "PYINFRA_PROGRESS": "off",
+    }
+    done = Done()
+    with log.open("wb") as out:
+        child = subprocess.Popen(
+            [*pyinfra(project, environment, deploy, data), "-y"],
+            cwd=project.root,
+            env=environ,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            code = _follow(child, path, done, say)
+        except BaseException:
+            _stop(child)
+            raise
+    if done.error is not None:
+        done.exit = Exit(done.error["exit"])
+        say(f"error: {done.error['message']}")
+        if done.error["hint"]:
+            say(f"hint: {done.error['hint']}")
+    elif code != 0 or not done.steps:
+        # pyinfra exits with 0 too when it did nothing at all (no hosts, no such file).
+        done.exit = Exit.ERROR
+        done.error = {"message": "pyinfra ended without a result", "hint": f"Its output is in {log}", "exit": 1}
+        say(f"error: {done.error['message']}")
+        for line in _tail(log):
+            say(f"  | {line}")
+        say(f"hint: {done.error['hint']}")
+    return done
+
+
+def _follow(child: subprocess.Popen[bytes], path: Path, done: Done, say: Callable[[str], None]) -> int:
+    offset = 0
+    while True:
+        code = child.poll()
+        for event, offset in journal.read(path, offset):  # noqa: B007 - the last offset is where to go on
+            _take(event, done, say)
+        if code is not None:
+            return code
+        time.sleep(_POLL)
+
+
+def _take(event: dict[str, Any], done: Done, say: Callable[[str], None]) -> None:
+    match event["event"]:
+        case "say":
+            say(f"  {event['text']}")
+        case "step" if event["state"] == "started":
+            if event["changes"]:
+                say(f"{event['step']} ...")
+        case "step":
+            done.steps.append({key: event[key] for key in ("step", "state", "seconds")})
+            say(f"{event['step']}: {event['state']} ({event['seconds']:.1f} s)")
+        case "check":
+            done.checks.append(event["result"])
+        case "error":
+            done.error = {key: event[key] for key in ("message", "hint", "exit")}
+
+
+def _stop(child: subprocess.Popen[bytes]) -> None:
+    if child.poll() is not None:
+        return
+    os.killpg(child.pid, signal.SIGINT)
+    try:
+        child.wait(_GRACE)
+    except subprocess.TimeoutExpired:
+        os.killpg(child.pid, signal.SIGKILL)
+        child.wait()
+
+
+def _tail(log: Path, lines: int = 12) -> list[str]:
+    return log.read_text(errors="replace").splitlines()[-lines:]

@@ -1,0 +1,46 @@
+"""Asking before something is changed."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from meshwright.environment import Environment
+from meshwright.errors import Exit, MeshwrightError, Refused
+
+__all__ = ["ask", "typed"]
+
+
+def ask(env: Environment, *, yes: bool) -> None:
+    """Asks y/N; in a protected environment for its name, whatever `yes` says.
+
+    Raises Refused: the answer was no. MeshwrightError (64): nobody there to ask.
+    """
+    if env.protected:
+        typed(f"{env.name} is protected. Type its name to go on", env.name)
+        return
+    if yes:
+        return
+    _somebody("--yes")
+    if not click.confirm("Do this?", default=False, err=True):
+        raise Refused("not approved; nothing was changed")
+
+
+def typed(question: str, word: str, given: str | None = None) -> None:
+    """Asks for a word that must be typed exactly; `given` is the answer from the command line.
+
+    Raises Refused: another word. MeshwrightError (64): nobody there to ask.
+    """
+    if given is None:
+        _somebody("a terminal")
+        given = click.prompt(question, err=True, default="", show_default=False)
+    if given != word:
+        raise Refused(f"{given!r} is not {word!r}; nothing was changed")
+
+
+def _somebody(way: str) -> None:
+    if not sys.stdin.isatty():
+        raise MeshwrightError(
+            f"this needs an answer and standard input is not a terminal: run it with {way}", exit_code=Exit.USAGE
+        )

@@ -1,0 +1,65 @@
+"""Deploys: deploys/<x>.py, a literal list of steps and a last line `run(steps)`.
+
+Under pyinfra `run` makes one operation of each step. When Meshwright itself reads the file (to plan, to check), `run`
+does nothing: the list is what is wanted. So there is one file, and both ways plan and do the same.
+"""
+
+from __future__ import annotations
+
+import difflib
+import runpy
+from collections.abc import Sequence
+from contextvars import ContextVar
+
+from meshwright.errors import BadInput
+from meshwright.project import Project
+from meshwright.step import Step
+
+__all__ = ["STOCK", "load", "names", "run"]
+
+STOCK = frozenset({"lab", "schedule"})
+"""Deploys that use pyinfra's stock operations too: only pyinfra itself can plan these."""
+
+_reading: ContextVar[bool] = ContextVar("_reading", default=False)
+
+
+def run(steps: Sequence[Step]) -> None:
+    """The last line of a deploy file."""
+    if _reading.get():
+        return
+    # Imported here: pyinfra costs 0.3 s, and the commands that only read must not pay for it.
+    from meshwright.operations import run_steps
+
+    run_steps(steps)
+
+
+def names(project: Project) -> list[str]:
+    """The names of the project's deploys, sorted."""
+    return sorted(path.stem for path in (project.root / "deploys").glob("*.py") if not path.stem.startswith("_"))
+
+
+def load(project: Project, name: str) -> list[Step]:
+    """The steps of deploys/NAME.py (`-` in a name is `_` in the file's).
+
+    Raises BadInput: no such deploy, or a file without a list `steps`.
+    """
+    stem = name.replace("-", "_")
+    path = project.root / "deploys" / f"{stem}.py"
+    if not path.is_file():
+        known = names(project)
+        near = difflib.get_close_matches(stem, known, 1)
+        raise BadInput(
+            f"there is no deploy {name!r}",
+            hint=(f"Did you mean {near[0]}? " if near else "") + f"Deploys of this project: {', '.join(known)}",
+        )
+    token = _reading.set(True)
+    try:
+        steps = runpy.run_path(str(path)).get("steps")
+    finally:
+        _reading.reset(token)
+    if not isinstance(steps, list) or not all(isinstance(step, Step) for step in steps):
+        raise BadInput(
+            f"{path.relative_to(project.root)} has no list `steps` of steps",
+            hint="End the file with `steps = [...]` and `run(steps)`; docs/extending.md shows one",
+        )
+    return steps

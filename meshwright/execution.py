@@ -1,0 +1,163 @@
+"""What it takes to run a list of steps on one target: the plan that was shown, its approval, the lock, the identity.
+
+This is the part of a run that does not depend on who drives it; `meshwright.operations` drives it from pyinfra.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from meshwright import cluster, identity, lock
+from meshwright.environment import Environment
+from meshwright.errors import BadInput, Refused
+from meshwright.journal import Journal
+from meshwright.plan import Action, Plan, approval
+from meshwright.step import Step
+from meshwright.target import Target
+
+__all__ = ["Execution", "Options"]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a person decides per run; each is a flag of `meshwright` and a `--data` of pyinfra."""
+
+    approved: str | None = None
+    """The digest of the plan that was seen and approved."""
+    allow_recreate: bool = False
+    """Whether a thing that cannot be changed in place may be destroyed and made anew."""
+    reason: str = ""
+
+    @classmethod
+    def of(cls, data: dict[str, Any]) -> Options:
+        """From pyinfra's host data. Raises BadInput for a value of the wrong type."""
+        approved = data.get("approved")
+        if approved is not None and not (isinstance(approved, str) and approved.startswith("sha256:")):
+            raise BadInput(
+                f"approved={approved} is not the digest of a plan",
+                hint="Give it as it was printed, with its prefix: --data approved=sha256:...",
+            )
+        recreate = data.get("allow_recreate", False)
+        if not isinstance(recreate, bool):
+            raise BadInput(f"allow_recreate={recreate} is neither true nor false")
+        return cls(approved, recreate, str(data.get("reason", "")))
+
+
+class Execution:
+    """One run of `steps` on `target`.
+
+    `preview` plans everything and remembers it as what was shown. `begin` is called before each step and plans it
+    anew; what was shown or approved must still be what would be done.
+    """
+
+    def __init__(
+        self, target: Target, env: Environment, steps: Sequence[Step], options: Options, journal: Journal | None = None
+    ) -> None:
+        self.target = target
+        self.env = env
+        self.steps = tuple(steps)
+        self.options = options
+        self.journal = journal or Journal(None)
+        self._shown: dict[str, Plan] = {}
+        self._lock: lock.Lock | None = None
+
+    def preview(self) -> list[Plan]:
+        """Plans every step against live state; raises what planning raises."""
+        return list(self.previews())
+
+    def previews(self) -> Iterator[Plan]:
+        """The same, one by one."""
+        recreated = ""
+        for step in self.steps:
+            plan = step.plan(self.target, self.env)
+            if recreated and step.cluster and not step.check:
+                # What the cluster holds today says nothing about the one that will take its place.
+                plan = Plan(step.name, plan.desired, after=recreated)
+            if any(change.action is Action.RECREATE for change in plan.changes) and not recreated:
+                recreated = step.name
+            self._shown[step.name] = plan
+            yield plan
+
+    def shown(self, step: Step) -> Plan | None:
+        """The plan of `step` that `preview` gave, None before a preview."""
+        return self._shown.get(step.name)
+
+    def approve(self) -> None:
+        """Compares the preview with the approval, where one was given.
+
+        Raises Refused: the plan is another one than was approved, or the environment is protected and none was.
+        """
+        now = approval(self._shown.values())
+        if self.options.approved is None:
+            if self.env.protected and any(not plan.empty for plan in self._shown.values()):
+                raise Refused(
+                    f"{self.env.name} is protected and no plan was approved",
+                    hint=f"Look at `meshwright plan {self.env.name}` and run `meshwright apply {self.env.name}`",
+                )
+        elif self.options.approved != now:
+            raise Refused(
+                f"the plan has changed since it was approved ({self.options.approved[:15]}, now {now[:15]})",
+                hint="Look at the new plan and approve that",
+            )
+
+    def begin(self, step: Step) -> Plan:
+        """Takes the lock (once per run), plans `step` anew and gives the plan to apply.
+
+        Raises Refused: another run holds the lock, the plan is not the one shown, a recreation that was not allowed,
+        the wrong cluster, or a protected environment.
+        """
+        if not step.check:
+            self._hold()
+        plan = step.plan(self.target, self.env)
+        shown = self._shown.get(step.name)
+        if shown is not None and not step.check:
+            _same(shown, plan)
+        if plan.empty or step.check:
+            return plan
+        if step.destructive and self.env.protected:
+            raise Refused(f"{self.env.name} is protected: {step.name} is never done there")
+        for change in plan.changes:
+            if change.action is Action.RECREATE and not self.options.allow_recreate:
+                raise Refused(
+                    f"{change.kind} {change.name} must be recreated: {change.why}",
+                    hint="Everything in it is lost. If that is wanted, run again with --allow-recreate",
+                )
+        if step.cluster:
+            session = cluster.session(self.target, self.env)
+            if session is not None:
+                identity.verify(self.target, self.env, session)
+        return plan
+
+    def apply(self, step: Step, plan: Plan) -> float:
+        """Applies what `begin` gave; the seconds it took. Raises what the step raises."""
+        start = time.monotonic()
+        self.journal.write("step", step=step.name, state="started", changes=len(plan.changes))
+        step.apply(self.target, self.env, plan)
+        return time.monotonic() - start
+
+    def _hold(self) -> None:
+        if self._lock is None:
+            names = ", ".join(step.name for step in self.steps)
+            self._lock = lock.acquire(cluster.lock_name(self.target, self.env), f"{self.env.name}: {names}")
+
+    def end(self) -> None:
+        """Lets go of the lock and closes what the steps shared."""
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+        self.target.close()
+
+
+def _same(shown: Plan, now: Plan) -> None:
+    if now.empty or now.digest == shown.digest:
+        # Nothing left to do is never a surprise: somebody else, or a run before this one, did it.
+        return
+    if shown.after and shown.desired == now.desired:
+        return
+    raise Refused(
+        f"what {now.step} would do has changed since its plan was shown",
+        hint="Look at the new plan: somebody or something changed the cluster or the files meanwhile",
+    )

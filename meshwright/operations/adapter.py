@@ -1,0 +1,130 @@
+"""Steps as pyinfra operations.
+
+An operation's body runs up to its first `yield` to find out whether it would change anything, and again, from the top,
+to do it; with `-y` only the second happens. A body that raises while executing prints a traceback, so it never does:
+it yields a function that logs one sentence and returns False, which pyinfra counts as a failed command.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Sequence
+from typing import Any
+
+from pyinfra import host, logger, state
+from pyinfra.api import FunctionCommand, operation
+from pyinfra.api.exceptions import OperationError
+from pyinfra.api.state import StateStage
+
+from meshwright.errors import Exit, MeshwrightError
+from meshwright.execution import Execution, Options
+from meshwright.journal import Journal
+from meshwright.operations.connector import target_of
+from meshwright.operations.inventory import Values
+from meshwright.plan import Plan, approval
+from meshwright.render import plan_lines
+from meshwright.step import Step
+
+__all__ = ["run_steps"]
+
+# The executions of this process. They are never ended: pyinfra has no hook for the end of a run, and the kernel lets
+# go of the lock and closes the connections when the process ends, however it ends.
+_executions: list[Execution] = []
+
+
+def run_steps(steps: Sequence[Step]) -> None:
+    """Makes one pyinfra operation of each step, for the current host.
+
+    Without `-y`, or with an approval to compare, the whole plan is made and printed first.
+    """
+    try:
+        execution = _execution(steps)
+        if state.check_for_changes or execution.options.approved is not None or execution.env.protected:
+            _preview(execution)
+    except MeshwrightError as error:
+        Journal.of_process().write("error", message=error.message, hint=error.hint, exit=int(error.exit_code))
+        raise OperationError(str(error)) from None
+    _executions.append(execution)
+    for step in host.loop(steps):
+        _operation(name=step.name, execution=execution, step=step)
+
+
+def _execution(steps: Sequence[Step]) -> Execution:
+    values: Values = host.data.meshwright
+    data = {
+        key: host.data.get(key) for key in ("approved", "allow_recreate", "reason") if host.data.get(key) is not None
+    }
+    target = target_of(host, values.project)
+    journal = Journal.of_process()
+
+    def say(sentence: str) -> None:
+        journal.write("say", text=sentence)
+        logger.info(f"{host.print_prefix}{sentence}")
+
+    target.say = say
+    return Execution(target, values.env, steps, Options.of(data), journal)
+
+
+def _preview(execution: Execution) -> None:
+    plans = execution.preview()
+    execution.journal.write("plan", plans=[plan.as_json() for plan in plans], digest=approval(plans))
+    for line in plan_lines(plans):
+        logger.info(line)
+    if not state.check_for_changes:
+        execution.approve()
+
+
+@operation()
+def _operation(execution: Execution, step: Step) -> Generator[FunctionCommand, None, None]:
+    if state.current_stage != StateStage.Execute:
+        shown = execution.shown(step)
+        if shown is not None and not shown.empty and not step.check:
+            yield FunctionCommand(_nothing, [], {})
+        else:
+            host.noop(f"{step.name}: nothing to change")
+        return
+    started = time.monotonic()
+    try:
+        plan = execution.begin(step)
+        if step.check:
+            execution.apply(step, plan)
+    except MeshwrightError as error:
+        yield _failing(execution, step, error)
+        return
+    if plan.empty:
+        seconds = time.monotonic() - started
+        execution.journal.write("step", step=step.name, state="unchanged", seconds=round(seconds, 3))
+        host.noop(f"{step.name}: nothing to change")
+        return
+    yield FunctionCommand(_applying(execution, step, plan), [], {})
+
+
+def _nothing() -> None:
+    """Stands for a change while pyinfra only asks whether there is one."""
+
+
+def _applying(execution: Execution, step: Step, plan: Plan) -> Callable[[Any, Any], bool]:
+    def apply(state: Any, host: Any) -> bool:  # noqa: ARG001 - pyinfra passes both, by these names
+        try:
+            seconds = execution.apply(step, plan)
+        except MeshwrightError as error:
+            return _report(execution, step, error)
+        execution.journal.write("step", step=step.name, state="changed", seconds=round(seconds, 3))
+        return True
+
+    return apply
+
+
+def _failing(execution: Execution, step: Step, error: MeshwrightError) -> FunctionCommand:
+    def fail(state: Any, host: Any) -> bool:  # noqa: ARG001
+        return _report(execution, step, error)
+
+    return FunctionCommand(fail, [], {})
+
+
+def _report(execution: Execution, step: Step, error: MeshwrightError) -> bool:
+    execution.journal.write(
+        "error", step=step.name, message=error.message, hint=error.hint, exit=int(error.exit_code or Exit.ERROR)
+    )
+    logger.error(f"{step.name}: {error}")
+    return False

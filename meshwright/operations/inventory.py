@@ -1,0 +1,50 @@
+"""Hosts for inventory/<env>.py."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pyinfra.api.exceptions import InventoryError
+
+from meshwright.environment import Environment, Loaded, load
+from meshwright.environment.model import Host
+from meshwright.errors import MeshwrightError
+from meshwright.project import Project
+
+__all__ = ["Values", "hosts_for"]
+
+
+class Values:
+    """An environment as pyinfra host data. `to_json` is for `pyinfra INVENTORY debug-inventory`."""
+
+    def __init__(self, project: Project, loaded: Loaded) -> None:
+        self.project = project
+        self.env: Environment = loaded.env
+
+    def to_json(self) -> Any:
+        """The values as JSON: references to secrets at most, never secrets."""
+        return self.env.model_dump(mode="json")
+
+
+def hosts_for(file: str) -> list[tuple[str, dict[str, Any]]]:
+    """The hosts of the environment that an inventory file is named after, each with the environment's values.
+
+    `file` is the inventory's `__file__`. Raises pyinfra's InventoryError, which pyinfra prints as one line.
+    """
+    path = Path(file).resolve()
+    try:
+        project = Project.find(path.parent)
+        loaded = load(project, path.stem)
+    except MeshwrightError as error:
+        raise InventoryError(str(error)) from None
+    values = Values(project, loaded)
+    return [(host.name, {"meshwright": values, **_ssh(host)}) for host in loaded.env.hosts]
+
+
+def _ssh(host: Host) -> dict[str, Any]:
+    settings = host.model_dump(exclude={"name"}, exclude_none=True)
+    if host.name != "@local":
+        # pyinfra accepts an unknown host key by default; a stranger must not get the operator's cluster.
+        settings["ssh_strict_host_key_checking"] = "yes"
+    return settings
