@@ -1,0 +1,4 @@
+# CoreDNS, real. Context: the static binary `coredns`.
+FROM scratch
+COPY coredns /coredns
+ENTRYPOINT ["/coredns"]
