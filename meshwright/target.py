@@ -113,6 +113,12 @@ class Target(Protocol):
     def write(self, path: str, data: bytes, mode: int = 0o600) -> None:
         """Puts a file in place atomically, with its parent folders."""
 
+    def remove(self, path: str) -> None:
+        """Removes a file; nothing where there is none."""
+
+    def expand(self, path: str) -> str:
+        """An absolute path: `~` is the home folder on that host, anything else relative is relative to the project."""
+
     def connect(self, host: str, port: int, timeout: float = 10) -> socket.socket:
         """A stream to `host`:`port` as seen from this host. Raises Unreachable."""
 
@@ -189,6 +195,17 @@ class Local:
             write_atomically(Path(path), data, mode)
         except OSError as error:
             raise MeshwrightError(f"cannot write {path}: {error.strerror}") from None
+
+    def remove(self, path: str) -> None:
+        """Removes a file; nothing where there is none. Raises MeshwrightError where that cannot be done."""
+        try:
+            Path(path).unlink(missing_ok=True)
+        except OSError as error:
+            raise MeshwrightError(f"cannot remove {path}: {error.strerror}") from None
+
+    def expand(self, path: str) -> str:
+        """An absolute path: `~` is the home folder, anything else relative is relative to the project folder."""
+        return str(self.project.root / Path(path).expanduser())
 
     def connect(self, host: str, port: int, timeout: float = 10) -> socket.socket:
         """A TCP connection. Raises Unreachable."""
