@@ -1,0 +1,275 @@
+"""HTTP to an API server: one pool of keep-alive connections, made by the target, every call with a deadline."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpcore2
+
+from meshwright.errors import Unreachable
+from meshwright.kube import tls
+from meshwright.kube.credentials import Credentials, Pass
+from meshwright.kube.kubeconfig import Context
+from meshwright.kube.network import Network, proxy
+from meshwright.kube.parallel import PARALLEL
+from meshwright.target import Target
+
+__all__ = ["Answer", "Transport", "Upgraded"]
+
+# A connection is used by one call at a time; port-forwards hold theirs while calls go on beside them.
+_CONNECTIONS = 4 * PARALLEL
+# API servers and the proxies before them close what is idle after a minute or more; older ones are not trusted.
+_IDLE = 30
+_CHUNK = 65536
+_DIED = (httpcore2.ReadError, httpcore2.WriteError, httpcore2.RemoteProtocolError)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back. Header names are in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Upgraded:
+    """The raw stream of a connection that left HTTP; one thread reads and writes it."""
+
+    def __init__(self, stream: httpcore2.NetworkStream, headers: Mapping[str, str], describe: str) -> None:
+        self._stream = stream
+        self._describe = describe
+        self.headers = headers
+
+    def read(self, deadline: float) -> bytes:
+        """The next bytes, empty at the end. `deadline` is a time.monotonic(). Raises Unreachable."""
+        with self._explained():
+            return self._stream.read(_CHUNK, max(deadline - time.monotonic(), 0.001))
+
+    def write(self, data: bytes, deadline: float) -> None:
+        """Sends all of `data`. Raises Unreachable."""
+        with self._explained():
+            self._stream.write(data, max(deadline - time.monotonic(), 0.001))
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except httpcore2.TimeoutException:
+            raise Unreachable(f"{self._describe} gave no answer in time") from None
+        except httpcore2.NetworkError as error:
+            raise Unreachable(f"{self._describe} ended: {error}") from None
+
+
+class Transport:
+    """The connections to the API server of one context. Safe to use from several threads."""
+
+    def __init__(self, context: Context, target: Target, timeout: float) -> None:
+        self.timeout = timeout
+        self._context = context
+        self._credentials = Credentials(context, target)
+        self._network = Network(context, target)
+        self._pools: dict[tuple[bytes | None, bytes | None], httpcore2.ConnectionPool] = {}
+        self._lock = threading.Lock()
+        self._slots = threading.BoundedSemaphore(PARALLEL)
+        url = urlsplit(context.server)
+        self._scheme, self._netloc, self._base = url.scheme, url.netloc.rpartition("@")[2], url.path
+        try:
+            self._host, self._port = url.hostname or "", url.port or (443 if url.scheme == "https" else 80)
+        except ValueError:
+            raise context.bad(f"its cluster's server is {context.server}", "Its port must be a number") from None
+        self._proxy = proxy(context, target, self._scheme, self._host)
+
+    def close(self) -> None:
+        """Ends all connections."""
+        for pool in self._pools.values():
+            pool.close()
+        self._pools.clear()
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: bytes | None = None,
+        content_type: str = "application/json",
+        accept: str = "application/json",
+        timeout: float | None = None,
+    ) -> Answer:
+        """Sends one request and reads the whole answer, whatever its status. `path` is quoted, with its query.
+
+        Waits and repeats when the server says that it is too busy (Retry-After) and the time allows it; a read is
+        repeated once when its connection had died; refused credentials that can be renewed are, once.
+
+        Raises Unreachable.
+        """
+        deadline = time.monotonic() + (timeout or self.timeout)
+        headers = {"accept": accept, "accept-encoding": "gzip"}
+        if body is not None:
+            headers["content-type"] = content_type
+        again = method == "GET"
+        show = self._credentials.get()
+        renewed = False
+        while True:
+            try:
+                with self._slot(deadline, method, path):
+                    answer = self._once(method, path, headers, body, show, deadline)
+            except _DIED as error:
+                if again:
+                    again = False
+                    continue
+                raise self._ended(error, method, path) from None
+            if answer.status == 401 and not renewed and (new := self._credentials.renew(show)):
+                show, renewed = new, True
+                continue
+            pause = _pause(answer)
+            if pause is None or time.monotonic() + pause >= deadline:
+                return answer
+            time.sleep(pause)
+
+    def upgrade(self, path: str, headers: Mapping[str, str], timeout: float | None = None) -> Answer | _Upgrade:
+        """Asks for another protocol: a context manager that gives the stream, or the Answer of a server that said no.
+
+        Raises Unreachable.
+        """
+        deadline = time.monotonic() + (timeout or self.timeout)
+        show = self._credentials.get()
+        for attempt in range(2):
+            try:
+                response = self._send("GET", path, {**headers}, None, show, deadline)
+                if response.status == 101:
+                    return _Upgrade(response, Upgraded(response.extensions["network_stream"], _headers(response), path))
+                answer = self._answer(response, "GET", path, deadline)
+            except _DIED as error:
+                if attempt == 0:
+                    continue
+                raise self._ended(error, "GET", path) from None
+            if answer.status == 401 and attempt == 0 and (new := self._credentials.renew(show)):
+                show = new
+                continue
+            return answer
+        raise AssertionError("not reached")
+
+    @contextlib.contextmanager
+    def _slot(self, deadline: float, method: str, path: str) -> Iterator[None]:
+        if not self._slots.acquire(timeout=max(deadline - time.monotonic(), 0)):
+            raise self._late(method, path)
+        try:
+            yield
+        finally:
+            self._slots.release()
+
+    def _once(
+        self, method: str, path: str, headers: dict[str, str], body: bytes | None, show: Pass, deadline: float
+    ) -> Answer:
+        response = self._send(method, path, headers, body, show, deadline)
+        return self._answer(response, method, path, deadline)
+
+    def _send(
+        self, method: str, path: str, headers: dict[str, str], body: bytes | None, show: Pass, deadline: float
+    ) -> httpcore2.Response:
+        headers = {"host": self._netloc, "user-agent": "meshwright", **headers}
+        if show.authorization:
+            headers["authorization"] = show.authorization
+        if body is not None:
+            headers["content-length"] = str(len(body))
+        left = max(deadline - time.monotonic(), 0.001)
+        extensions: dict[str, Any] = {"timeout": dict.fromkeys(("connect", "read", "write", "pool"), left)}
+        if self._context.tls_server_name:
+            extensions["sni_hostname"] = self._context.tls_server_name
+        target = (self._base + path).encode("ascii")
+        url = httpcore2.URL(scheme=self._scheme, host=self._host, port=self._port, target=target)
+        request = httpcore2.Request(method, url, headers=list(headers.items()), content=body, extensions=extensions)
+        try:
+            return self._pool(show).handle_request(request)
+        except httpcore2.TimeoutException:
+            raise self._late(method, path) from None
+        except httpcore2.ProxyError as error:
+            raise Unreachable(
+                f"the proxy on the way to the API server at {self._context.server} answers: {error}",
+                hint=f"Look at proxy-url in context {self._context.name} and at HTTPS_PROXY and NO_PROXY",
+            ) from None
+
+    def _answer(self, response: httpcore2.Response, method: str, path: str, deadline: float) -> Answer:
+        chunks = []
+        try:
+            for chunk in response.iter_stream():
+                chunks.append(chunk)
+                if time.monotonic() > deadline:
+                    raise self._late(method, path)
+        except httpcore2.TimeoutException:
+            raise self._late(method, path) from None
+        finally:
+            response.close()
+        headers, body = _headers(response), b"".join(chunks)
+        if headers.get("content-encoding") == "gzip":
+            try:
+                body = zlib.decompress(body, wbits=31)
+            except zlib.error as error:
+                raise self._ended(error, method, path) from None
+        return Answer(response.status, headers, body)
+
+    def _pool(self, show: Pass) -> httpcore2.ConnectionPool:
+        """The pool whose connections present the certificate of `show`. One that was renewed gets a new pool; the old
+        one may still be in use."""
+        key = (show.certificate, show.key)
+        with self._lock:
+            if key not in self._pools:
+                secure = tls.client_context(self._context, *key) if self._scheme == "https" else None
+                self._pools[key] = httpcore2.ConnectionPool(
+                    ssl_context=secure,
+                    proxy=self._proxy,
+                    max_connections=_CONNECTIONS,
+                    max_keepalive_connections=_CONNECTIONS,
+                    keepalive_expiry=_IDLE,
+                    network_backend=self._network,
+                )
+            return self._pools[key]
+
+    def _late(self, method: str, path: str) -> Unreachable:
+        return Unreachable(
+            f"the API server at {self._context.server} did not answer {method} {path.partition('?')[0]} in time"
+        )
+
+    def _ended(self, error: Exception, method: str, path: str) -> Unreachable:
+        unknown = "" if method == "GET" else "; whether it was done is not known"
+        why = str(error).rstrip(".") or type(error).__name__
+        return Unreachable(
+            f"the API server at {self._context.server} ended {method} {path.partition('?')[0]}: {why}{unknown}"
+        )
+
+
+class _Upgrade:
+    """Holds the connection while the block runs, and ends it then: it cannot go back to HTTP."""
+
+    def __init__(self, response: httpcore2.Response, stream: Upgraded) -> None:
+        self._response = response
+        self._stream = stream
+
+    def __enter__(self) -> Upgraded:
+        return self._stream
+
+    def __exit__(self, *_: object) -> None:
+        self._response.close()
+
+
+def _headers(response: httpcore2.Response) -> dict[str, str]:
+    return {k.decode("latin-1").lower(): v.decode("latin-1") for k, v in response.headers}
+
+
+def _pause(answer: Answer) -> float | None:
+    """Seconds that the server asks to wait before the same call again; None when it does not ask.
+
+    429 and 5xx with Retry-After mean that nothing was done (client-go repeats just these). Only seconds are ever sent.
+    """
+    after = answer.headers.get("retry-after", "")
+    if (answer.status == 429 or answer.status >= 500) and after.isdigit():
+        return max(float(after), 0.05)
+    return 1.0 if answer.status == 429 else None
