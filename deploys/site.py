@@ -1,0 +1,16 @@
+"""Everything an environment needs, from the container engine to an answered request."""
+
+from meshwright import bookinfo, checks, cluster, engine, istio, namespaces, tools
+from meshwright.deploy import run
+
+steps = [
+    engine.start,
+    tools.install,
+    cluster.ensure,
+    istio.install,
+    namespaces.ensure,
+    bookinfo.apply_sample,
+    checks.hold,
+]
+
+run(steps)

@@ -1,0 +1,91 @@
+"""The difference between two Kubernetes objects, as field paths."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from meshwright.plan import Field, masked
+
+__all__ = ["added", "between", "without_bookkeeping"]
+
+_BOOKKEEPING = ("managedFields", "resourceVersion", "generation", "uid", "creationTimestamp", "selfLink")
+_LONGEST = 200
+
+
+def without_bookkeeping(obj: Mapping[str, Any]) -> dict[str, Any]:
+    """The object without status and without what the API server keeps in its metadata."""
+    rest = {key: value for key, value in obj.items() if key != "status"}
+    rest["metadata"] = {key: value for key, value in obj["metadata"].items() if key not in _BOOKKEEPING}
+    return rest
+
+
+def between(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[Field, ...]:
+    """The fields that differ, in the order of their paths. The data of a Secret is masked."""
+    secret = after.get("kind") == "Secret"
+    found = _walk(without_bookkeeping(before), without_bookkeeping(after), "")
+    return tuple(_shown(path, old, new, secret) for path, old, new in found)
+
+
+def added(obj: Mapping[str, Any]) -> tuple[Field, ...]:
+    """What a new object is shown as: the keys of its spec or data; the whole of it is in its manifest."""
+    secret = obj.get("kind") == "Secret"
+    for key in ("spec", "data", "stringData"):
+        if isinstance(obj.get(key), dict):
+            return tuple(_shown(f"{key}.{name}", None, value, secret) for name, value in sorted(obj[key].items()))
+    return ()
+
+
+def _shown(path: str, old: Any, new: Any, secret: bool) -> Field:
+    if secret and path.startswith(("data", "stringData")):
+        return Field(path, None if old is None else masked(str(old)), None if new is None else masked(str(new)))
+    return Field(path, _short(old), _short(new))
+
+
+def _short(value: Any) -> Any:
+    """Long texts and blocks of a plan by their size: a certificate or a script helps nobody on a terminal. The digest
+    keeps two different ones apart, for the reader and for the approval."""
+    if isinstance(value, (dict, list)) or (isinstance(value, str) and len(value) > _LONGEST):
+        text = value if isinstance(value, str) else _canonical(value)
+        if len(text) > _LONGEST:
+            return f"{len(text)} characters {masked(text)}"
+    return value
+
+
+def _canonical(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, ensure_ascii=False)
+
+
+def _walk(old: Any, new: Any, path: str) -> Iterator[tuple[str, Any, Any]]:
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in sorted(old.keys() | new.keys()):
+            yield from _walk(old.get(key), new.get(key), f"{path}.{_key(key)}" if path else _key(key))
+    elif isinstance(old, list) and isinstance(new, list):
+        yield from _walk_lists(old, new, path)
+    elif old != new:
+        yield path, old, new
+
+
+def _key(key: str) -> str:
+    return f'"{key}"' if "." in key or "/" in key else key
+
+
+def _walk_lists(old: list[Any], new: list[Any], path: str) -> Iterator[tuple[str, Any, Any]]:
+    names = [_name_of(item) for item in (*old, *new)]
+    if all(names) and len({_name_of(i) for i in old}) == len(old) and len({_name_of(i) for i in new}) == len(new):
+        # By name, as the API server merges them: an inserted container does not make all after it "changed".
+        mine = {_name_of(item): item for item in old}
+        yours = {_name_of(item): item for item in new}
+        for name in [*mine, *(name for name in yours if name not in mine)]:
+            yield from _walk(mine.get(name), yours.get(name), f"{path}[{name}]")
+    elif len(old) == len(new):
+        for index, (one, other) in enumerate(zip(old, new, strict=True)):
+            yield from _walk(one, other, f"{path}[{index}]")
+    else:
+        yield path, old, new
+
+
+def _name_of(item: Any) -> str:
+    name = item.get("name") if isinstance(item, dict) else None
+    return name if isinstance(name, str) else ""
