@@ -1,13 +1,34 @@
 """The values of one environment, typed. Every key that group_data/*.yaml may have is here.
 
-The docstring of a field is what the JSON Schema tells editors.
+The docstring of a field is what the JSON Schema tells editors. What concerns more than one value is in
+`meshwright.environment.rules`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr
+
+from meshwright.environment.problems import Path
+from meshwright.environment.vocabulary import (
+    HostName,
+    Image,
+    K3dName,
+    LabelKey,
+    LabelValue,
+    Name,
+    NodePort,
+    Port,
+    Seconds,
+    Sha256,
+    Text,
+    Uid,
+    Version,
+    Volume,
+    Words,
+)
 
 __all__ = [
     "Bookinfo",
@@ -23,13 +44,6 @@ __all__ = [
     "Tools",
 ]
 
-Port = Annotated[int, Field(ge=1, le=65535)]
-NodePort = Annotated[int, Field(ge=30000, le=32767)]
-Name = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)]
-Version = Annotated[str, Field(pattern=r"^\d+\.\d+[-.0-9A-Za-z]*$")]
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Seconds = Annotated[int, Field(ge=1, le=86400)]
-
 
 class Model(BaseModel):
     """Unknown keys are refused, values are not coerced (a port given as text is an error), instances are constant."""
@@ -42,15 +56,15 @@ class Model(BaseModel):
 class Host(Model):
     """A host to talk through."""
 
-    name: str
+    name: HostName
     """`@local`, or the name or address of a host behind SSH."""
-    ssh_user: str | None = None
+    ssh_user: Text | None = None
     """User on that host; the SSH client's own default where absent."""
     ssh_port: Port | None = None
     """Port of its SSH server."""
-    ssh_key: str | None = None
+    ssh_key: Text | None = None
     """Path of the private key file on this machine."""
-    ssh_known_hosts_file: str | None = None
+    ssh_known_hosts_file: Text | None = None
     """Path of the known_hosts file that names the host's key; the user's own where absent."""
 
 
@@ -66,62 +80,73 @@ class K3dCluster(Model):
     """A cluster that k3d creates on the environment's host."""
 
     kind: Literal["k3d"]
-    name: Literal["auto"] | Name = "auto"
+    """`k3d`: Meshwright creates the cluster; `existing`: somebody else keeps it."""
+    name: Literal["auto"] | K3dName = "auto"
     """`auto` is mw-ENVIRONMENT-DIGEST, with a digest of the project folder, so that two clones live side by side."""
-    image: str
+    image: Image
     """The node image, pinned: with a tag that never moves, or a digest."""
-    tools_image: str | None = None
+    tools_image: Image | None = None
     """Replaces k3d's tools image where no registry has it."""
     servers: Annotated[int, Field(ge=1, le=9)] = 1
+    """How many nodes run the control plane of Kubernetes."""
     agents: Annotated[int, Field(ge=0, le=20)] = 0
+    """How many further nodes there are."""
     loadbalancer: bool = True
     """Whether k3d puts its own proxy before the servers."""
     api_port: Literal["auto"] | Port = "auto"
     """Port of the API server on 127.0.0.1; `auto` is chosen at creation and read back afterwards."""
     registries: dict[str, Any] = {}
     """k3d's own `registries` block: create, use, config."""
-    volumes: list[str] = []
+    volumes: list[Volume] = []
     """SOURCE:TARGET, with @NODEFILTER as in k3d; a SOURCE that is not absolute is relative to the project folder."""
-    disable: list[str] = ["traefik"]
+    disable: list[Text] = ["traefik"]
     """Parts of k3s that are not wanted."""
-    k3s_args: list[str] = []
+    k3s_args: list[Text] = []
     """Further arguments for k3s on the servers."""
     timeout: Seconds = 300
-    """How long creation and start may take."""
+    """Seconds that creation and start may take."""
 
 
 class ExistingCluster(Model):
     """A cluster that somebody else keeps."""
 
     kind: Literal["existing"]
-    kubeconfig: str = "~/.kube/config"
+    """`k3d`: Meshwright creates the cluster; `existing`: somebody else keeps it."""
+    kubeconfig: Text = "~/.kube/config"
     """The file that has the context; it is read, never written."""
-    context: str
+    context: Text
     """The context's name; the current context of the file is never used."""
-    uid: str | None = None
-    """The uid of the kube-system Namespace: the cluster's identity. Must be given for a protected environment."""
+    uid: Uid | None = None
+    """The uid of the kube-system Namespace: the cluster's identity. A protected environment is not written to
+    without it."""
     ca_sha256: Sha256 | None = None
-    """The sha256 of the API server's CA certificate (DER). Must be given for a protected environment."""
+    """The sha256 of the API server's CA certificate (DER). A protected environment is not written to without it."""
 
 
 class Tools(Model):
     """Versions of the command line tools; istioctl has the version of Istio."""
 
     k3d: Version
+    """Version of k3d, without a v."""
     kubectl: Version
+    """Version of kubectl, without a v: at most one minor version from the cluster's."""
 
 
 class Istio(Model):
     """The Istio control plane and its gateways, in the words of the IstioOperator API."""
 
     version: Version
-    hub: str
+    """Version of Istio and of istioctl."""
+    hub: Text
     """Where the images come from; always said."""
-    tag: str | None = None
+    tag: Text | None = None
     """Tag of the images; the version where absent."""
     profile: Literal["default", "minimal", "demo", "preview", "empty", "remote", "ambient"] = "default"
+    """The installation profile that all else is laid over."""
     revision: Name | None = None
+    """Name of the control plane's revision; the default revision where absent."""
     namespace: Name = "istio-system"
+    """The namespace of the control plane."""
     components: dict[str, Any] = {}
     """IstioOperator `components`."""
     mesh_config: Annotated[dict[str, Any], Field(alias="meshConfig")] = {}
@@ -129,7 +154,7 @@ class Istio(Model):
     values: dict[str, Any] = {}
     """IstioOperator `values`."""
     timeout: Seconds = 300
-    """How long the control plane and gateways may take to become ready."""
+    """Seconds that the control plane and gateways may take to become ready."""
 
 
 class Namespace(Model):
@@ -137,9 +162,9 @@ class Namespace(Model):
 
     injection: Literal["enabled", "disabled"] | None = None
     """The istio-injection label."""
-    revision: str | None = None
+    revision: Name | None = None
     """The istio.io/rev label. istio-injection wins when both are there, so giving both is refused."""
-    labels: dict[str, str] = {}
+    labels: dict[LabelKey, LabelValue] = {}
     """Further labels."""
 
 
@@ -147,9 +172,13 @@ class GatewayPort(Model):
     """A port of the ingress gateway's Service."""
 
     name: Name
+    """Name of the port: http2 and https are those that requests go to."""
     port: Port
+    """Port of the Service."""
     target_port: Port
+    """Port of the gateway's pods."""
     node_port: NodePort | None = None
+    """Port of every node; Kubernetes chooses one where absent."""
     publish: Literal["auto"] | Port | None = None
     """Port on 127.0.0.1 of the host at which k3d publishes the node port; `auto` is chosen at creation."""
 
@@ -158,7 +187,9 @@ class Ingress(Model):
     """The ingress gateway."""
 
     namespace: Name = "istio-system"
+    """The namespace of the gateway."""
     service: Name = "istio-ingressgateway"
+    """The gateway's Service."""
     deadline: Annotated[int, Field(ge=0, le=3600)] = 60
     """Seconds to wait for a load balancer's address before the node port is taken."""
     ports: list[GatewayPort] = []
@@ -169,25 +200,78 @@ class Bookinfo(Model):
     """The sample application of the Istio release."""
 
     enabled: bool = True
+    """Whether the sample is applied."""
     namespace: Name = "bookinfo"
-    hub: str | None = None
+    """The namespace that it lives in."""
+    hub: Text | None = None
     """Replaces the registry and path of the sample's images."""
-    tag: str | None = None
+    tag: Text | None = None
     """Replaces the tag of the sample's images."""
     timeout: Seconds = 300
+    """Seconds that its pods may take to become ready."""
+
+
+def _spelled_out(host: object) -> object:
+    """A host given by its name alone is a mapping with that name."""
+    return {"name": host} if isinstance(host, str) else host
+
+
+def _without_removed(namespaces: object) -> object:
+    """A namespace that is null is none: so ENV.yaml takes away one that all.yaml has."""
+    if isinstance(namespaces, dict):
+        return {name: namespace for name, namespace in namespaces.items() if namespace is not None}
+    return namespaces
+
+
+AnyHost = Annotated[
+    Host,
+    BeforeValidator(_spelled_out, json_schema_input_type=HostName | Host),
+    Words("the name of a host, or a mapping with its name"),
+]
+Namespaces = Annotated[
+    dict[Name, Namespace],
+    BeforeValidator(_without_removed, json_schema_input_type=dict[Name, Namespace | None]),
+]
 
 
 class Environment(Model):
     """All values of one target: group_data/all.yaml with group_data/ENV.yaml merged over it."""
 
-    name: str
+    name: Name
+    """The environment's name. It comes from the names of its files and is never in them."""
     protected: bool = False
     """A protected environment asks for its name or a saved plan before any change and is never destroyed."""
-    hosts: list[Host] = [Host(name="@local")]
+    hosts: Annotated[list[AnyHost], Field(min_length=1), Words("a list of at least one host")] = [Host(name="@local")]
+    """The hosts to talk through."""
     engine: Engine = Engine()
+    """The container engine of a k3d cluster."""
     cluster: Annotated[K3dCluster | ExistingCluster, Field(discriminator="kind")]
+    """The Kubernetes cluster."""
     tools: Tools
+    """Versions of the command line tools; istioctl has the version of Istio."""
     istio: Istio
-    namespaces: dict[Name, Namespace] = {}
+    """The Istio control plane and its gateways."""
+    namespaces: Namespaces = {}
+    """The namespaces that the environment keeps, by name; null takes away one that all.yaml has."""
     ingress: Ingress = Ingress()
+    """The ingress gateway."""
     bookinfo: Bookinfo = Bookinfo()
+    """The sample application of the Istio release."""
+
+    _sources: Mapping[Path, tuple[str, int]] = PrivateAttr(default_factory=dict)
+
+    def where(self, *path: str | int) -> str:
+        """FILE:LINE of the value at `path` (keys and indexes), `default` where no file has it.
+
+        For sentences: f"istio.version 9.9.9 ({env.where('istio', 'version')}) does not exist".
+        """
+        file, line = self._sources.get(path, ("", 0))
+        return f"{file}:{line}" if file else "default"
+
+    @property
+    def unpinned(self) -> tuple[str, ...]:
+        """The values that are missing for the identity of a protected environment's cluster: nothing may be written
+        to it until this is empty."""
+        if not (self.protected and isinstance(self.cluster, ExistingCluster)):
+            return ()
+        return tuple(f"cluster.{key}" for key in ("uid", "ca_sha256") if getattr(self.cluster, key) is None)

@@ -1,0 +1,122 @@
+"""Loads an environment: its two files read, merged, typed and checked."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path as File
+from typing import Any
+
+from meshwright.environment import naming, rules
+from meshwright.environment.model import Environment
+from meshwright.environment.problems import BadValues, Path, Problem, nearest
+from meshwright.environment.reader import MAX_BYTES, read
+from meshwright.environment.tree import Node, merge, plain, walk
+from meshwright.environment.validation import validate
+from meshwright.errors import BadInput
+from meshwright.project import Project
+
+__all__ = ["Loaded", "load"]
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """An environment and where its values come from.
+
+    `sources` has the file (relative to the project folder) and line of every value that a file gives, by its path;
+    what is not there is a default of the model. `values` is the merged data before defaults, as JSON data.
+    """
+
+    env: Environment
+    sources: Mapping[Path, tuple[str, int]]
+    values: Mapping[str, Any]
+
+
+def load(project: Project, name: str) -> Loaded:
+    """The environment `name` of `project`: group_data/all.yaml with group_data/NAME.yaml merged over it.
+
+    Raises BadInput: there is no such environment. BadValues, a BadInput with every problem: the files cannot be used.
+    """
+    _known(project, name)
+    files = ["group_data/all.yaml", f"group_data/{name}.yaml"]
+    trees, problems = [], []
+    for file in files:
+        tree, found = _read(project.root / file, file)
+        trees.append(tree)
+        problems += found
+    base, over = trees
+    if base is None or over is None:
+        raise _bad(problems, files)
+    merged = merge(base, over)
+    env, found = validate(merged, name)
+    problems += found
+    if env is not None:
+        problems += rules.check(env, merged)
+    if env is None or problems:
+        raise _bad(problems, files)
+    sources = _sources(merged)
+    env._sources = sources
+    return Loaded(env, sources, plain(merged))
+
+
+def _known(project: Project, name: str) -> None:
+    there = [known for known in project.environments if (project.root / "group_data" / f"{known}.yaml").exists()]
+    if name in there:
+        if naming.allowed(name):
+            return
+        raise BadInput(f"inventory/{name}.py has a name that no environment can have; it may have {naming.NAME_RULE}")
+    near = nearest(name, there)
+    listed = f"there are {', '.join(there)}" if there else "there are none"
+    raise BadInput(
+        f"there is no environment {name!r}; {listed}{f'; the nearest is {near}' if near else ''}",
+        hint=_half(project, name) or "An environment NAME is inventory/NAME.py and group_data/NAME.yaml",
+    )
+
+
+def _half(project: Project, name: str) -> str:
+    """What is missing of an environment of which one file is there."""
+    # Only a name that may be one is looked for among the files.
+    if not naming.allowed(name):
+        return ""
+    has_hosts = (project.root / "inventory" / f"{name}.py").exists()
+    has_values = (project.root / "group_data" / f"{name}.yaml").exists()
+    if has_hosts and not has_values:
+        return f"inventory/{name}.py is there; write group_data/{name}.yaml beside it"
+    if has_values and not has_hosts:
+        return f"group_data/{name}.yaml is there; write inventory/{name}.py, as the other environments have it"
+    return ""
+
+
+def _read(path: File, file: str) -> tuple[Node | None, list[Problem]]:
+    try:
+        # Looked at first, because opening a pipe would wait for somebody to write into it.
+        if not stat.S_ISREG(path.stat().st_mode):
+            kind = "a folder" if path.is_dir() else "not a regular file"
+            return None, [Problem(f"this is {kind}; it must be a file of values", file)]
+        with path.open("rb") as stream:
+            data = stream.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        return None, [Problem("the file is missing", file, hint="Write {} into it where there is nothing to say")]
+    except OSError as error:
+        return None, [Problem(f"the file cannot be read: {error.strerror or error}", file)]
+    return read(data, file)
+
+
+def _bad(problems: list[Problem], files: list[str]) -> BadValues:
+    """In the order in which the files are read, and one problem for one value: the first that was found."""
+    unique = {(p.file, p.line, p.column, p.path): p for p in reversed(problems)}
+    return BadValues(sorted(unique.values(), key=lambda p: (files.index(p.file), p.line, p.column, p.path)))
+
+
+def _sources(tree: Node) -> dict[Path, tuple[str, int]]:
+    sources: dict[Path, tuple[str, int]] = {}
+    for path, node in walk(tree):
+        if not path:
+            continue
+        place = node.where.file, node.where.line
+        sources[path] = place
+        if len(path) == 2 and path[0] == "hosts" and isinstance(node.content, str):
+            # A host given by its name alone stands for a mapping with that name.
+            sources[(*path, "name")] = place
+    return sources

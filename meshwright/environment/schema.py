@@ -1,0 +1,77 @@
+"""The JSON Schema of values files, made from the model, for editors.
+
+`python -m meshwright.environment.schema` prints it; group_data/schema.json is its output.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+from meshwright.environment.model import Environment
+
+__all__ = ["schema", "text"]
+
+
+def schema() -> dict[str, Any]:
+    """The schema of one file. Each file has only a part of the values, so nothing is required but inside lists, which
+    are replaced whole."""
+    made = Environment.model_json_schema(by_alias=True)
+    # The name comes from the file's own.
+    del made["properties"]["name"]
+    definitions = made["$defs"]
+    whole = _in_lists(made)
+    for name, definition in [("", made), *definitions.items()]:
+        if name not in whole:
+            definition.pop("required", None)
+    _simplify(made)
+    head = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Values of a Meshwright environment",
+    }
+    return {**head, **made}
+
+
+def text() -> str:
+    """The schema as the text of group_data/schema.json."""
+    return json.dumps(schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+def _in_lists(value: Any) -> set[str]:
+    """The names of the definitions that are items of lists."""
+    if isinstance(value, list):
+        return {name for item in value for name in _in_lists(item)}
+    if not isinstance(value, dict):
+        return set()
+    items = {branch["$ref"].rpartition("/")[2] for branch in _branches(value.get("items")) if "$ref" in branch}
+    return items.union(*(_in_lists(inner) for inner in value.values()))
+
+
+def _branches(value: Any) -> list[dict[str, Any]]:
+    return value.get("anyOf", [value]) if isinstance(value, dict) else []
+
+
+def _simplify(value: Any) -> None:
+    """Takes out what helps no reader: titles that repeat the keys, line ends of this source. A part of a cluster may
+    fit several kinds, so `oneOf` is `anyOf`."""
+    if isinstance(value, list):
+        for item in value:
+            _simplify(item)
+    elif isinstance(value, dict):
+        if isinstance(value.get("title"), str):
+            del value["title"]
+        if isinstance(value.get("description"), str):
+            value["description"] = " ".join(value["description"].split())
+        if "patternProperties" in value:
+            # pydantic leaves keys that fit no pattern open.
+            value["additionalProperties"] = False
+        value.pop("discriminator", None)
+        if "oneOf" in value:
+            value["anyOf"] = value.pop("oneOf")
+        for inner in value.values():
+            _simplify(inner)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(text())
