@@ -10,6 +10,7 @@ from meshwright import engine, identity, k3d, kube, ports, tools
 from meshwright.environment import Environment, cluster_name
 from meshwright.environment.model import ExistingCluster, K3dCluster
 from meshwright.errors import MeshwrightError, Refused, Unreachable
+from meshwright.kube import kubeconfig
 from meshwright.plan import Action, Change, Field, Plan, digest
 from meshwright.step import Step
 from meshwright.target import Target
@@ -139,7 +140,8 @@ def _fetch_kubeconfig(target: Target, env: Environment, tool: str, found: engine
 
 def _extract(target: Target, env: Environment, cluster: ExistingCluster) -> None:
     source = target.expand(cluster.kubeconfig)
-    ours = kube.dump(kube.extract(target, source, cluster.context))
+    document = kubeconfig.read(target, source)
+    ours = kubeconfig.dump(kubeconfig.extract(document, cluster.context, file=source, read_file=target.read))
     if target.read(kubeconfig_path(target, env)) != ours:
         target.write(kubeconfig_path(target, env), ours)
 

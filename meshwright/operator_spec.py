@@ -45,7 +45,8 @@ def _with_ports(gateways: list[dict[str, Any]], env: Environment) -> list[dict[s
         for port in env.ingress.ports
     ]
     service = env.ingress.service
-    ours = next((g for g in gateways if g.get("name") == service), {"name": service, "enabled": True})
+    new: dict[str, Any] = {"name": service, "enabled": True}
+    ours = next((g for g in gateways if g.get("name") == service), new)
     k8s = ours.get("k8s", {})
     put = {**ours, "k8s": {**k8s, "service": {**k8s.get("service", {}), "ports": ports}}}
     return [put if g.get("name") == service else g for g in gateways] if ours in gateways else [*gateways, put]

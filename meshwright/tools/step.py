@@ -78,21 +78,30 @@ def path(target: Target, env: Environment, tool: str) -> str:
 
     Raises MeshwrightError: it is not installed, or the environment has no use for it.
     """
+    found = installed(target, env, tool)
+    if found is None:
+        raise MeshwrightError(
+            f"{tool} {wanted(env)[tool]} is not installed on {target.name}",
+            hint=f"Run `meshwright apply {env.name} tools`",
+        )
+    return found
+
+
+def installed(target: Target, env: Environment, tool: str) -> str | None:
+    """The same, or None where the tool is not there or not executable.
+
+    Raises MeshwrightError: the environment has no use for the tool.
+    """
     versions = wanted(env)
     if tool not in versions:
         raise MeshwrightError(f"{env.name} has no use for {tool}: its cluster is not made by Meshwright")
-    place = store.file(target, tool, versions[tool])
-
-    def find() -> str:
-        (seen,) = store.look(target, [place])
-        if seen is None or not seen.runnable:
-            raise MeshwrightError(
-                f"{tool} {versions[tool]} is not installed on {target.name}: {place} is not there or not executable",
-                hint=f"Run `meshwright apply {env.name} tools`",
-            )
-        return place
-
-    return target.shared.get(("tools", place), find)
+    key = ("tools", place := store.file(target, tool, versions[tool]))
+    (seen,) = target.shared.get(key, lambda: store.look(target, [place]))
+    if seen is None or not seen.runnable:
+        # Not there yet: the step `tools` of this very run may put it there.
+        target.shared.forget(key)
+        return None
+    return place
 
 
 def search_path(target: Target, env: Environment) -> list[str]:
