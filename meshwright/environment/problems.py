@@ -33,10 +33,14 @@ class Problem:
     hint: str = ""
 
     @property
+    def place(self) -> str:
+        """FILE:LINE:COLUMN as compilers write it, so that editors can jump there; FILE for a whole file."""
+        return f"{self.file}:{self.line}:{self.column}" if self.line else self.file
+
+    @property
     def message(self) -> str:
-        """The sentence with its place before it, as compilers write it, so that editors can jump there."""
-        place = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
-        return f"{place}: {self.sentence}"
+        """The sentence with its place before it."""
+        return f"{self.place}: {self.sentence}"
 
     def as_json(self) -> dict[str, Any]:
         """The problem as one JSON value of the `--json` output; line and column are null for a whole file."""
@@ -55,16 +59,15 @@ class BadValues(BadInput):
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         first, *rest = problems
-        super().__init__(first.message, hint="; ".join(filter(None, [first.hint, _more(rest)])))
+        super().__init__(first.message, hint=". ".join(filter(None, [first.hint, _more(rest)])))
         self.problems = tuple(problems)
 
 
 def _more(rest: Sequence[Problem]) -> str:
     if not rest:
         return ""
-    shown = ", ".join(f"{p.file}:{p.line}" if p.line else p.file for p in rest[:3])
-    others = "one more problem" if len(rest) == 1 else f"{len(rest)} more problems"
-    return f"{others}: {shown}{', ...' if len(rest) > 3 else ''}"
+    others = "One more problem" if len(rest) == 1 else f"{len(rest)} more problems"
+    return f"{others}: {', '.join(p.place for p in rest[:3])}{', ...' if len(rest) > 3 else ''}"
 
 
 def dotted(path: Path) -> str:

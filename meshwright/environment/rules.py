@@ -17,7 +17,8 @@ __all__ = ["RULES", "Broken", "Rule", "check"]
 
 @dataclass(frozen=True)
 class Broken:
-    """How a rule is broken: a sentence about the value at `path`, and the other value that it clashes with."""
+    """How a rule is broken: a sentence about the value at `path`, which ends with the name of the value at `other`
+    where it clashes with one."""
 
     path: Path
     sentence: str
@@ -41,18 +42,18 @@ def _problem(broken: Broken, rule: Rule, tree: Node) -> Problem:
     sentence = broken.sentence
     if broken.other is not None:
         other = find(tree, broken.other).where
-        sentence += f" ({dotted(broken.other)}, {other.file}:{other.line})"
+        sentence += f" {dotted(broken.other)} ({other.file}:{other.line})"
     return Problem(sentence, *find(tree, broken.path).where, dotted(broken.path), rule.says)
 
 
-def _twice(items: Iterable[tuple[Path, Hashable]], what: str) -> Iterator[Broken]:
+def _twice(items: Iterable[tuple[Path, Hashable]]) -> Iterator[Broken]:
     """`items` are paths with their values; None is no value."""
     first: dict[Hashable, Path] = {}
     for path, value in items:
         if value is None:
             continue
         if value in first:
-            yield Broken(path, f"{dotted(path)} is {value}, which is {what} already", first[value])
+            yield Broken(path, f"{dotted(path)} is {value}, the same as", first[value])
         else:
             first[value] = path
 
@@ -63,7 +64,7 @@ def _of_ports(env: Environment, key: str) -> Iterator[tuple[Path, Hashable]]:
 
 
 def _hosts(env: Environment) -> Iterator[Broken]:
-    return _twice(((("hosts", index), host.name) for index, host in enumerate(env.hosts)), "the name of a host")
+    return _twice(((("hosts", index), host.name) for index, host in enumerate(env.hosts)))
 
 
 def _local_host(env: Environment) -> Iterator[Broken]:
@@ -76,13 +77,13 @@ def _local_host(env: Environment) -> Iterator[Broken]:
 
 def _one_host(env: Environment) -> Iterator[Broken]:
     if isinstance(env.cluster, K3dCluster) and len(env.hosts) > 1:
-        sentence = f"hosts has {len(env.hosts)} hosts for a cluster of kind k3d"
+        sentence = f"hosts has {len(env.hosts)} hosts, which does not go with k3d in"
         yield Broken(("hosts",), sentence, ("cluster", "kind"))
 
 
 def _protected(env: Environment) -> Iterator[Broken]:
     if env.protected and isinstance(env.cluster, K3dCluster):
-        yield Broken(("protected",), "protected is true for a cluster of kind k3d", ("cluster", "kind"))
+        yield Broken(("protected",), "protected is true, which does not go with k3d in", ("cluster", "kind"))
 
 
 def _image(env: Environment) -> Iterator[Broken]:
@@ -102,7 +103,7 @@ def _injection(env: Environment) -> Iterator[Broken]:
     for name, namespace in env.namespaces.items():
         if namespace.injection is not None and namespace.revision is not None:
             path: Path = ("namespaces", name, "revision")
-            yield Broken(path, f"{dotted(path)} is given beside injection", ("namespaces", name, "injection"))
+            yield Broken(path, f"{dotted(path)} is given beside", ("namespaces", name, "injection"))
 
 
 def _published(env: Environment) -> Iterator[Broken]:
@@ -111,7 +112,7 @@ def _published(env: Environment) -> Iterator[Broken]:
         if port.publish is None:
             continue
         if isinstance(env.cluster, ExistingCluster):
-            sentence = f"{dotted(path)} is given for an existing cluster, whose ports Meshwright cannot publish"
+            sentence = f"{dotted(path)} is given, which does not go with existing in"
             yield Broken(path, sentence, ("cluster", "kind"))
         elif port.node_port is None:
             yield Broken(path, f"{dotted(path)} is given without a node_port beside it")
@@ -138,10 +139,10 @@ RULES = (
     Rule("A node image has a tag that never moves, so never latest", _image),
     Rule("The labels istio-injection and istio.io/rev are written as injection and revision", _labels),
     Rule("A namespace has injection or revision, not both: istio-injection wins over istio.io/rev", _injection),
-    Rule("Each port of the gateway has a name of its own", lambda env: _twice(_of_ports(env, "name"), "a port's name")),
-    Rule("Each port of the gateway has a number of its own", lambda env: _twice(_of_ports(env, "port"), "a port")),
-    Rule("Each node_port is used once", lambda env: _twice(_of_ports(env, "node_port"), "a node_port")),
+    Rule("Each port of the gateway has a name of its own", lambda env: _twice(_of_ports(env, "name"))),
+    Rule("Each port of the gateway has a number of its own", lambda env: _twice(_of_ports(env, "port"))),
+    Rule("Each node_port is used once", lambda env: _twice(_of_ports(env, "node_port"))),
     Rule("publish needs a cluster of kind k3d, and the node_port that it publishes", _published),
-    Rule("Each port of the host is used once", lambda env: _twice(_host_ports(env), "a port of the host")),
+    Rule("Each port of the host is used once", lambda env: _twice(_host_ports(env))),
     Rule("The namespace of Bookinfo is one of namespaces while bookinfo.enabled is true", _sample),
 )

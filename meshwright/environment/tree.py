@@ -49,8 +49,6 @@ def merge(base: Node, over: Node) -> Node:
     """
     if not (isinstance(base.content, dict) and isinstance(over.content, dict)):
         return over
-    if not over.content:
-        return base
     merged = dict(base.content)
     for key, value in over.content.items():
         merged[key] = merge(merged[key], value) if key in merged else value

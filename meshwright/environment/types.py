@@ -13,7 +13,7 @@ from meshwright.environment.model import Environment
 from meshwright.environment.problems import Path, listed
 from meshwright.environment.vocabulary import Words
 
-__all__ = ["Type", "choices", "described", "key_type", "keys", "takes_text", "type_at"]
+__all__ = ["Type", "choices", "described", "key_type", "keys", "takes", "type_at"]
 
 
 class Type(NamedTuple):
@@ -41,10 +41,10 @@ def type_at(path: Path, values: Any) -> Type:
 
 
 def keys(at: Type) -> list[str]:
-    """The keys of the model that `at` is, as files have them; none for anything that is not one model."""
+    """The keys of the model that `at` is (of all of them where it is not yet known which), as files have them."""
     found = [field.alias or name for model in _models(at) for name, field in model.model_fields.items()]
     # An environment's name is the name of its files.
-    return [key for key in found if (at.bare, key) != (Environment, "name")]
+    return [key for key in dict.fromkeys(found) if (at.bare, key) != (Environment, "name")]
 
 
 def key_type(at: Type) -> Type:
@@ -57,27 +57,27 @@ def choices(at: Type) -> list[str]:
     return [value for branch in _branches(at) if get_origin(branch.bare) is Literal for value in get_args(branch.bare)]
 
 
-def takes_text(at: Type) -> bool:
-    """Whether some text could be right."""
-    return any(branch.bare is str or get_origin(branch.bare) is Literal for branch in _branches(at))
+def takes(at: Type, *kinds: type) -> bool:
+    """Whether a value of one of these Python types could be right; words that are given literally do not count."""
+    return any(branch.bare in kinds for branch in _branches(at))
 
 
 def described(at: Type) -> str:
     """What is allowed, in words that follow "it must be"."""
-    return listed(dict.fromkeys(_described(branch) for branch in _branches(at)))
+    return listed(dict.fromkeys(words for branch in _branches(at) for words in _described(branch)))
 
 
-def _described(at: Type) -> str:
+def _described(at: Type) -> list[str]:
     for item in at.beside:
         if isinstance(item, Words):
-            return item.text
+            return [item.text]
     if get_origin(at.bare) is Literal:
-        return listed(get_args(at.bare))
+        return list(get_args(at.bare))
     if at.bare is int:
-        return f"a whole number{_range(at)}"
+        return [f"a whole number{_range(at)}"]
     if isinstance(at.bare, type) and issubclass(at.bare, BaseModel):
-        return "a mapping"
-    return _WORDS.get(get_origin(at.bare) or at.bare, "another value")
+        return ["a mapping"]
+    return [_WORDS.get(get_origin(at.bare) or at.bare, "another value")]
 
 
 _WORDS: Mapping[Any, str] = {

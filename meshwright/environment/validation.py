@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from pydantic import ValidationError
@@ -11,7 +12,7 @@ from meshwright.environment.model import Environment
 from meshwright.environment.problems import Path, Problem, dotted, nearest, shortened
 from meshwright.environment.scalars import resolve
 from meshwright.environment.tree import Node, Place, find, plain
-from meshwright.environment.types import Type, choices, described, key_type, keys, takes_text, type_at
+from meshwright.environment.types import Type, choices, described, key_type, keys, takes, type_at
 
 __all__ = ["validate"]
 
@@ -29,13 +30,26 @@ def validate(tree: Node, name: str) -> tuple[Environment | None, list[Problem]]:
         # By alias only: a file has one way to spell a key.
         env = Environment.model_validate({**values, "name": name}, by_alias=True, by_name=False)
     except ValidationError as error:
-        found: dict[str, Problem] = {}
-        for detail in error.errors(include_url=False):
-            problem = _problem(tree, values, detail)
-            # One value that fits no branch of a union is several errors to pydantic and one to a person.
-            found.setdefault(problem.path, problem)
-        return None, [*problems, *found.values()]
+        return None, problems + _problems(tree, values, error.errors(include_url=False))
     return (None, problems) if problems else (env, [])
+
+
+def _problems(tree: Node, values: Any, details: Iterable[ErrorDetails]) -> list[Problem]:
+    found: dict[str, Problem] = {}
+    meant = set()
+    for detail in details:
+        problem = _problem(tree, values, detail)
+        # One value that fits no branch of a union is several errors to pydantic and one to a person.
+        found.setdefault(problem.path, problem)
+        if detail["type"] == "extra_forbidden":
+            path = _split(detail["loc"], values)[0]
+            meant.add(dotted((*path[:-1], _nearest(path, values) or "")))
+    # A key that is misspelt is not missing as well.
+    return [problem for path, problem in found.items() if path not in meant]
+
+
+def _nearest(path: Path, values: Any) -> str | None:
+    return nearest(str(path[-1]), keys(type_at(path[:-1], values)))
 
 
 def _problem(tree: Node, values: Any, detail: ErrorDetails) -> Problem:
@@ -46,7 +60,10 @@ def _problem(tree: Node, values: Any, detail: ErrorDetails) -> Problem:
         case "missing":
             return _missing(tree, values, (*path, *rest[-1:]))
         case "union_tag_not_found":
-            return _missing(tree, values, (*path, "kind"))
+            given = find(tree, path).content
+            meant = [(*path, key) for key in (given if isinstance(given, dict) else ())]
+            misspelt = [key for key in meant if _nearest(key, values) == "kind"]
+            return _unknown(tree, values, misspelt[0]) if misspelt else _missing(tree, values, (*path, "kind"))
         case "union_tag_invalid":
             return _wrong(tree, values, (*path, "kind"))
         case _ if rest and rest[-1] == "[key]":
@@ -75,7 +92,7 @@ def _split(location: tuple[str | int, ...], values: Any) -> tuple[Path, Path]:
 
 def _unknown(tree: Node, values: Any, path: Path) -> Problem:
     known = keys(type_at(path[:-1], values))
-    near = nearest(str(path[-1]), known)
+    near = _nearest(path, values)
     sentence = f"{dotted(path)} is not a known key{f'; the nearest is {near}' if near else ''}"
     node = find(tree, path)
     return _at(node.key or node.place, f"{sentence}; known here: {', '.join(known)}", path)
@@ -101,14 +118,14 @@ def _wrong(tree: Node, values: Any, path: Path) -> Problem:
 
 def _written(node: Node) -> str:
     if isinstance(node.content, dict):
-        return "a mapping"
+        return "a mapping" if node.content else "an empty mapping"
     if isinstance(node.content, list):
-        return "a list"
+        return "a list" if node.content else "an empty list"
     return node.written or "empty"
 
 
 def _misread(node: Node, allowed: Type) -> str:
-    if not takes_text(allowed) or node.content is None or isinstance(node.content, str | dict | list):
+    if takes(allowed, int, bool) or not takes(allowed, str) or not isinstance(node.content, int | float):
         return ""
     return f", which YAML reads as {'true or false' if isinstance(node.content, bool) else 'a number'}"
 
@@ -116,8 +133,7 @@ def _misread(node: Node, allowed: Type) -> str:
 def _hint(node: Node, allowed: Type) -> str:
     if _misread(node, allowed):
         return f'Put it in quotes: "{shortened(node.written)}"'
-    quoted = isinstance(node.content, str) and node.written[:1] in ('"', "'")
-    if quoted and not takes_text(allowed) and isinstance(resolve(str(node.content)), int):
+    if isinstance(node.content, str) and takes(allowed, type(resolve(node.content))) and not takes(allowed, str):
         return f"Write it without quotes: {node.content}"
     return ""
 
