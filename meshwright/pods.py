@@ -1,0 +1,78 @@
+"""Pods as they were read: which are ready, which have a sidecar, and which should have one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = ["PROXY", "finished", "injected_namespace", "name", "proxy", "proxy_ready", "ready", "wants_sidecar"]
+
+Object = dict[str, Any]
+
+PROXY = "istio-proxy"
+"""Name of the container that is the proxy, in sidecars and in gateways."""
+
+# Namespaces in which istiod never injects (IgnoredNamespaces in istio.io/istio, pkg/kube/inject).
+_SYSTEM = frozenset({"kube-system", "kube-public", "kube-node-lease", "local-path-storage"})
+_INJECTION, _REVISION, _INJECT = "istio-injection", "istio.io/rev", "sidecar.istio.io/inject"
+
+
+def name(pod: Object) -> str:
+    """NAMESPACE/NAME."""
+    return f"{pod['metadata']['namespace']}/{pod['metadata']['name']}"
+
+
+def ready(pod: Object) -> bool:
+    """True when the pod has the condition Ready and is not being deleted."""
+    conditions = pod.get("status", {}).get("conditions") or []
+    there = any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
+    return there and "deletionTimestamp" not in pod["metadata"]
+
+
+def finished(pod: Object) -> bool:
+    """True for a pod that has ended (of a Job, or evicted) or is being deleted."""
+    return pod.get("status", {}).get("phase") in ("Succeeded", "Failed") or "deletionTimestamp" in pod["metadata"]
+
+
+def proxy(pod: Object) -> Object | None:
+    """The proxy's container; None where the pod has none.
+
+    A native sidecar is an init container that keeps running (restartPolicy Always); an init container of that name
+    without it has ended before the application started.
+    """
+    spec = pod["spec"]
+    native = [c for c in spec.get("initContainers") or [] if c.get("restartPolicy") == "Always"]
+    return next((c for c in [*spec["containers"], *native] if c["name"] == PROXY), None)
+
+
+def proxy_ready(pod: Object) -> bool:
+    """True when the proxy's container says that it is ready."""
+    status = pod.get("status", {})
+    statuses = [*(status.get("containerStatuses") or []), *(status.get("initContainerStatuses") or [])]
+    return any(s["name"] == PROXY and s.get("ready") for s in statuses)
+
+
+def injected_namespace(labels: Object) -> bool:
+    """True when pods of a namespace with these labels get a sidecar unless they refuse it. istio-injection wins over
+    istio.io/rev."""
+    injection = labels.get(_INJECTION)
+    return injection == "enabled" if injection else bool(labels.get(_REVISION))
+
+
+def wants_sidecar(pod: Object, namespace: Object) -> bool:
+    """Whether istiod gives a sidecar to this pod in `namespace` (the Namespace object) when it is created.
+
+    The rule is that of the injection webhook's selectors and of injectRequired in istio.io/istio, pkg/kube/inject.
+    """
+    metadata = pod["metadata"]
+    labels, annotations = metadata.get("labels") or {}, metadata.get("annotations") or {}
+    around = namespace["metadata"].get("labels") or {}
+    if metadata["namespace"] in _SYSTEM or pod["spec"].get("hostNetwork"):
+        return False
+    # The label is looked at by the webhook's selector and wins; the annotation is its older form.
+    said = labels.get(_INJECT) or annotations.get(_INJECT)
+    if said == "false":
+        return False
+    if injected_namespace(around):
+        return True
+    asked = labels.get(_INJECT) == "true" or bool(labels.get(_REVISION))
+    return asked and _INJECTION not in around
