@@ -15,6 +15,7 @@ from meshwright.errors import ProcessError
 __all__ = ["Completed", "failure", "run"]
 
 _OUTPUT_KEPT = 4000
+_LAST_WORDS = 1.0
 # Ours to set, never inherited: a process that picks up the operator's own cluster by accident is the worst accident.
 _NEVER_INHERITED = ("KUBECONFIG",)
 
@@ -83,12 +84,14 @@ def run(
         )
     except OSError as error:
         why = error.strerror or str(error)
+        if cwd is not None and error.filename == cwd:
+            why = f"{cwd}: {why}"
         raise ProcessError(f"cannot start {command[0]}: {why}", command=command, hint=hint) from None
     try:
         stdout, stderr = process.communicate(input=input, timeout=timeout)
     except subprocess.TimeoutExpired:
         _end_group(process)
-        stdout, stderr = process.communicate()
+        stdout, stderr = _last_words(process)
         done = Completed(command, process.returncode, stdout, stderr)
         raise ProcessError(
             f"{shlex.join(command[:3])} did not end within {timeout:g} s",
@@ -109,3 +112,15 @@ def run(
 def _end_group(process: subprocess.Popen[bytes]) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
+
+
+def _last_words(process: subprocess.Popen[bytes]) -> tuple[bytes, bytes]:
+    """What an ended process has printed; nothing where a daemon that left its group still holds its output open."""
+    try:
+        return process.communicate(timeout=_LAST_WORDS)
+    except subprocess.TimeoutExpired as error:
+        for stream in (process.stdout, process.stderr):
+            if stream is not None:
+                stream.close()
+        process.wait()
+        return error.stdout or b"", error.stderr or b""

@@ -1,0 +1,28 @@
+"""What most unit tests start from: a project in a folder of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fakes import FakeTarget
+
+from meshwright.project import Project
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """An empty project, in a path with a space in it."""
+    root = tmp_path / "my project"
+    for folder in ("inventory", "group_data", "deploys"):
+        (root / folder).mkdir(parents=True)
+    return Project(root)
+
+
+@pytest.fixture
+def host(project: Project) -> Iterator[FakeTarget]:
+    """A host whose processes are scripted."""
+    target = FakeTarget(project)
+    yield target
+    target.close()
