@@ -4,7 +4,7 @@ from meshwright import bookinfo, checks, cluster, engine, istio, namespaces, too
 from meshwright.deploy import run
 
 steps = [
-    engine.start,
+    engine.ensure,
     tools.install,
     cluster.ensure,
     istio.install,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import yaml
 
 from meshwright import cluster, objects, tools
@@ -73,8 +71,8 @@ def _apply(target: Target, env: Environment, plan: Plan) -> None:
         raise MeshwrightError("there is no cluster to deploy Bookinfo in")
     target.say(f"applying Bookinfo to namespace {env.bookinfo.namespace}")
     objects.apply(session, plan.changes)
-    names: list[dict[str, Any]] = [change.payload for change in plan.changes if change.kind == "Deployment"]
-    wait.rollouts(session, names, timeout=env.bookinfo.timeout, say=target.say)
+    deployments = wait.refs(change.payload for change in plan.changes)
+    wait.ready(session, deployments, timeout=env.bookinfo.timeout, say=target.say)
 
 
 apply_sample = Step("bookinfo", _plan, _apply)

@@ -78,7 +78,7 @@ def kubeconfig_path(target: Target, env: Environment) -> str:
 
 
 def view(target: Target, env: Environment) -> View:
-    """How the cluster stands, asked once per run (and again after `ensure` changed it)."""
+    """How the cluster stands, asked once until something is changed."""
     return target.shared.get(("cluster", env.name), lambda: _look(target, env))
 
 
@@ -135,7 +135,7 @@ def _marker(target: Target, env: Environment) -> str:
 def _fetch_kubeconfig(target: Target, env: Environment, tool: str, found: engine.Found) -> None:
     done = target.run([tool, "kubeconfig", "get", name(target, env)], env=found.environ, timeout=30)
     target.write(kubeconfig_path(target, env), done.stdout)
-    target.shared.forget(("session", kubeconfig_path(target, env)))
+    target.shared.forget((kube.Session, kubeconfig_path(target, env), context(target, env)))
 
 
 def _extract(target: Target, env: Environment, cluster: ExistingCluster) -> None:
@@ -195,7 +195,6 @@ def _apply(target: Target, env: Environment, plan: Plan) -> None:
         target.run([tool, "cluster", "start", label], env=found.environ, timeout=cluster.timeout)
     else:
         _create(target, env, cluster, tool, found, view(target, env).state)
-    target.shared.forget(("cluster", env.name))
     _fetch_kubeconfig(target, env, tool, found)
     _wait(target, env, deadline)
     opened = kube.open_session(target, kubeconfig_path(target, env), context(target, env))

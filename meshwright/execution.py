@@ -12,7 +12,7 @@ from typing import Any
 
 from meshwright import cluster, identity, lock
 from meshwright.environment import Environment
-from meshwright.errors import BadInput, Refused
+from meshwright.errors import BadInput, MeshwrightError, Refused
 from meshwright.journal import Journal
 from meshwright.plan import Action, Plan, approval
 from meshwright.step import Step
@@ -66,7 +66,10 @@ class Execution:
 
     def preview(self) -> list[Plan]:
         """Plans every step against live state; raises what planning raises."""
-        return list(self.previews())
+        plans = list(self.previews())
+        # A person may take an hour to read this.
+        self.target.shared.look_again()
+        return plans
 
     def previews(self) -> Iterator[Plan]:
         """The same, one by one."""
@@ -117,6 +120,11 @@ class Execution:
             _same(shown, plan)
         if plan.empty or step.check:
             return plan
+        if plan.after:
+            raise MeshwrightError(
+                f"{step.name} cannot be done before {plan.after}",
+                hint=f"Put the step `{plan.after}` before `{step.name}` in the deploy, or run that deploy first",
+            )
         if step.destructive and self.env.protected:
             raise Refused(f"{self.env.name} is protected: {step.name} is never done there")
         for change in plan.changes:
@@ -135,7 +143,11 @@ class Execution:
         """Applies what `begin` gave; the seconds it took. Raises what the step raises."""
         start = time.monotonic()
         self.journal.write("step", step=step.name, state="started", changes=len(plan.changes))
-        step.apply(self.target, self.env, plan)
+        try:
+            step.apply(self.target, self.env, plan)
+        finally:
+            if not step.check:
+                self.target.shared.look_again()
         return time.monotonic() - start
 
     def _hold(self) -> None:

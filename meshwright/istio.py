@@ -8,14 +8,16 @@ then it makes the webhooks of the `default` tag from the live injector webhook, 
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import yaml
 
 from meshwright import cluster, objects, operator_spec, ownership, tools
 from meshwright.environment import Environment
-from meshwright.errors import MeshwrightError, ProcessError
-from meshwright.kube import Session, wait
+from meshwright.errors import MeshwrightError, ProcessError, Unverified
+from meshwright.kube import Session
+from meshwright.kube.explain import explain
 from meshwright.plan import Action, Change, Plan, digest
 from meshwright.step import Step
 from meshwright.target import Target
@@ -25,6 +27,7 @@ __all__ = ["install", "istioctl", "manifest", "owner"]
 _MANAGER = "istio-operator"
 _DEFAULT_TAG = ("istio-revision-tag-default", "istiod-default-validator")
 _NEVER = {"istio.io/deactivated": "never-match"}
+_PAUSE = 0.5
 _ADMISSION = "admissionregistration.k8s.io/v1"
 _WEBHOOKS = ("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration")
 # The kinds that istioctl prunes (operator/pkg/uninstall), but for CRDs, which it never does.
@@ -181,22 +184,16 @@ def _apply(target: Target, env: Environment, _plan: Plan) -> None:
     try:
         target.run(command, timeout=env.istio.timeout + 120)
     except ProcessError as error:
-        lines = wait.explain(session, env.istio.namespace)
-        if not lines:
-            raise
+        lines = explain(session, env.istio.namespace, "install.operator.istio.io/owning-resource")
         raise ProcessError(
             f"Istio {env.istio.version} did not become ready: {lines[0]}",
             command=error.command,
-            output="\n".join(lines),
+            output="\n".join([*lines, error.output]),
             code=error.code,
             hint="Mend that and run the same command again; it goes on from here",
         ) from None
     session.forget_kinds()
-    wait.until(
-        lambda: _closed_webhooks(session),
-        deadline=env.istio.timeout,
-        why="istiod has not taken over its webhooks: an invalid object would be let in",
-    )
+    _wait_for_webhooks(session, env.istio.timeout)
 
 
 def _precheck(target: Target, env: Environment) -> None:
@@ -213,6 +210,17 @@ def _precheck(target: Target, env: Environment) -> None:
                 f"istioctl's precheck refuses: {sentence}", hint=str(message.get("documentationUrl", ""))
             )
         target.say(f"precheck: {sentence}")
+
+
+def _wait_for_webhooks(session: Session, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not _closed_webhooks(session):
+        if time.monotonic() > deadline:
+            raise Unverified(
+                "istiod has not taken over its webhooks: an invalid object would be let in",
+                hint="`kubectl -n istio-system logs deploy/istiod` says why",
+            )
+        time.sleep(_PAUSE)
 
 
 def _closed_webhooks(session: Session) -> bool:

@@ -20,8 +20,9 @@ from meshwright.target import Target
 
 __all__ = ["LABEL", "Node", "Seen", "config_file", "differences", "fixed", "observe"]
 
-LABEL = "meshwright.config"
-"""Label of the node containers: what the cluster was created from, as JSON. k3d keeps no such record itself."""
+LABEL = "k3d-meshwright.config"
+"""Label of the node containers: what the cluster was created from, as JSON. k3d keeps no such record itself. It lists
+only labels whose names begin with "k3d", and keeps "k3d." for its own."""
 
 
 @dataclass(frozen=True)

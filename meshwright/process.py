@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import shlex
 import signal
 import subprocess
+import sys
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -15,6 +17,9 @@ from meshwright.errors import ProcessError
 __all__ = ["Completed", "failure", "run"]
 
 _OUTPUT_KEPT = 4000
+_PR_SET_PDEATHSIG = 1
+# Loaded before any fork: the child must not import anything.
+_PRCTL = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
 _LAST_WORDS = 1.0
 # Ours to set, never inherited: a process that picks up the operator's own cluster by accident is the worst accident.
 _NEVER_INHERITED = ("KUBECONFIG",)
@@ -81,6 +86,7 @@ def run(
             env=environment,
             cwd=cwd,
             start_new_session=True,
+            preexec_fn=_die_with_parent if _PRCTL else None,
         )
     except OSError as error:
         why = error.strerror or str(error)
@@ -109,6 +115,13 @@ def run(
     return done
 
 
+def _die_with_parent() -> None:
+    """In the child, on Linux: ends it when this process is killed. A k3d that goes on creating a cluster after its run
+    was killed would work against the run that comes next."""
+    assert _PRCTL is not None
+    _PRCTL(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 def _end_group(process: subprocess.Popen[bytes]) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
@@ -120,7 +133,9 @@ def _last_words(process: subprocess.Popen[bytes]) -> tuple[bytes, bytes]:
         return process.communicate(timeout=_LAST_WORDS)
     except subprocess.TimeoutExpired as error:
         for stream in (process.stdout, process.stderr):
-            if stream is not None:
-                stream.close()
+            # Under gevent (in pyinfra) its own reader still waits in there; then it is closed with the reader.
+            with contextlib.suppress(RuntimeError):
+                if stream is not None:
+                    stream.close()
         process.wait()
         return error.stdout or b"", error.stderr or b""

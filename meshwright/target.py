@@ -49,10 +49,15 @@ class Platform:
 
 
 class Shared:
-    """Things that several steps of one run share on one target (a session to the cluster), made once, closed once."""
+    """Things that several steps of one run share on one target.
+
+    Those with a `close` (a session with the cluster) live as long as the target; the others are views of the world
+    (which clusters there are), and hold until something was changed.
+    """
 
     def __init__(self) -> None:
         self._made: dict[object, Any] = {}
+        self._lasting: set[object] = set()
         self._closers = ExitStack()
 
     def get(self, key: object, make: Callable[[], T], close: Callable[[T], None] | None = None) -> T:
@@ -62,15 +67,22 @@ class Shared:
             self._made[key] = made
             if close is not None:
                 self._closers.callback(close, made)
+                self._lasting.add(key)
         return self._made[key]  # type: ignore[no-any-return]
 
     def forget(self, key: object) -> None:
         """Makes the next `get` of `key` make it anew (the cluster was recreated)."""
         self._made.pop(key, None)
+        self._lasting.discard(key)
+
+    def look_again(self) -> None:
+        """Forgets all views: something was changed, or time has passed."""
+        self._made = {key: made for key, made in self._made.items() if key in self._lasting}
 
     def close(self) -> None:
         """Closes everything that was made."""
         self._made.clear()
+        self._lasting.clear()
         self._closers.close()
 
 

@@ -11,10 +11,12 @@ import time
 from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
-from pyinfra import host, logger, state
-from pyinfra.api import FunctionCommand, operation
+from pyinfra import logger
+from pyinfra.api.command import FunctionCommand
 from pyinfra.api.exceptions import OperationError
+from pyinfra.api.operation import operation
 from pyinfra.api.state import StateStage
+from pyinfra.context import host, state
 
 from meshwright.errors import Exit, MeshwrightError
 from meshwright.execution import Execution, Options
@@ -45,7 +47,7 @@ def run_steps(steps: Sequence[Step]) -> None:
         Journal.of_process().write("error", message=error.message, hint=error.hint, exit=int(error.exit_code))
         raise OperationError(str(error)) from None
     _executions.append(execution)
-    for step in host.loop(steps):
+    for step in host.loop(steps):  # type: ignore[no-untyped-call]
         _operation(name=step.name, execution=execution, step=step)
 
 

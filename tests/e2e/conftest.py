@@ -1,0 +1,120 @@
+"""The lab, brought up once per run in a project folder of the tests' own (with a space in its path).
+
+What was built in the checkout (images, tools) is used from there, and so is its engine; the cluster is another one, so
+that a demo beside it is left alone.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from driver import CHECKOUT, Driver, Ran, copy_of_checkout
+
+from meshwright import cluster, kube
+from meshwright.environment import Environment, load
+from meshwright.project import Project
+from meshwright.target import Local
+
+
+def _why_not_here() -> str:
+    if sys.platform != "linux":
+        return "the lab needs Linux"
+    if os.geteuid() != 0:
+        return "the lab runs its own dockerd, which needs root"
+    return ""
+
+
+@pytest.fixture(scope="session")
+def built() -> None:
+    """The lab's engine, images and tools, in the checkout."""
+    why = _why_not_here()
+    if why:
+        if os.environ.get("CI"):
+            pytest.fail(why)
+        pytest.skip(why)
+    for deploy in ("lab", "tools"):
+        done = subprocess.run(
+            [sys.executable, "-m", "meshwright", "apply", "lab", deploy, "--yes"], cwd=CHECKOUT, timeout=3600
+        )
+        assert done.returncode == 0, f"deploys/{deploy}.py failed"
+
+
+@pytest.fixture(scope="session")
+def driver(built: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Driver]:
+    """A project folder with the environment `lab`, not yet brought up; its clusters are deleted at the end."""
+    folder = tmp_path_factory.mktemp("e2e")
+    root, home = folder / "a project", folder / "home"
+    copy_of_checkout(root)
+    (home / ".kube").mkdir(parents=True)
+    values = (root / "group_data" / "lab.yaml").read_text()
+    values = re.sub(r"(?m)^  kind: lab$", "  kind: docker", values)
+    values = values.replace("- .meshwright/lab/", f"- {CHECKOUT}/.meshwright/lab/")
+    (root / "group_data" / "lab.yaml").write_text(values)
+    checkout = Local(Project(CHECKOUT))
+    from meshwright import engine
+
+    found = engine.find(checkout, load(checkout.project, "lab").env)
+    assert found is not None
+    path = f"{checkout.project.bin}:{os.environ['PATH']}"
+    # The Go module cache is the machine's; HOME is not.
+    cache = subprocess.run(["go", "env", "GOMODCACHE", "GOCACHE"], capture_output=True, text=True).stdout.split()
+    go = dict(zip(("GOMODCACHE", "GOCACHE"), cache, strict=False))
+    driver = Driver(root, home, {**found.environ, **go, "PATH": path})
+    yield driver
+    for environment in Project(root).environments:
+        if (root / ".meshwright" / environment).is_dir():
+            driver.meshwright("destroy", environment, "--confirm", environment)
+
+
+@dataclass(frozen=True)
+class Lab:
+    """The lab, up: how it came up, and a session with it."""
+
+    driver: Driver
+    first: Ran
+    seconds: float
+    target: Local
+    env: Environment
+    session: kube.Session
+
+
+@pytest.fixture(scope="session")
+def lab(driver: Driver) -> Iterator[Lab]:
+    """The environment `lab`, brought up by `meshwright apply lab --yes`."""
+    (driver.home / ".kube" / "config").write_text("# the user's own; nobody writes here\n")
+    started = time.monotonic()
+    first = driver.meshwright("apply", "lab", "--yes", timeout=900)
+    seconds = time.monotonic() - started
+    assert first.code == 0, first.err + first.out
+    project = Project(driver.root)
+    target, env = Local(project), load(project, "lab").env
+    for name, value in driver.environ.items():
+        if name == "DOCKER_HOST":
+            os.environ[name] = value
+    session = cluster.session(target, env)
+    assert session is not None
+    yield Lab(driver, first, seconds, target, env, session)
+    target.close()
+
+
+@pytest.fixture
+def scratch(lab: Lab) -> Iterator[str]:
+    """A namespace of the test's own, deleted afterwards."""
+    name = f"scratch-{os.getpid()}-{time.monotonic_ns() % 10**6}"
+    lab.session.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    yield name
+    lab.session.delete("v1", "Namespace", name)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What breaks things on purpose comes after what looks at them whole, whatever the files are called."""
+    order = ["test_bring_up", "test_ingress", "test_checks", "test_repair", "test_faults", "test_kill"]
+    items.sort(key=lambda item: order.index(Path(item.fspath).stem) if Path(item.fspath).stem in order else len(order))
