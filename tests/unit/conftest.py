@@ -11,6 +11,12 @@ from fakes import FakeTarget
 from meshwright.project import Project
 
 
+@pytest.fixture(autouse=True)
+def own_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Locks in a folder of the test, not among the user's."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "locks"))
+
+
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
     """An empty project, in a path with a space in it."""

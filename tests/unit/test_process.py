@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -156,11 +157,11 @@ def test_a_kubeconfig_of_ours_is_passed_on(monkeypatch: pytest.MonkeyPatch) -> N
 def test_an_interrupt_ends_the_process_and_goes_on_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pids: list[int] = []
 
-    def interrupted(self: process.subprocess.Popen[bytes], **_: object) -> None:
+    def interrupted(self: subprocess.Popen[bytes], **_: object) -> None:
         pids.append(self.pid)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(process.subprocess.Popen, "communicate", interrupted)
+    monkeypatch.setattr(subprocess.Popen, "communicate", interrupted)
     with pytest.raises(KeyboardInterrupt):
         process.run(["sleep", "60"], cwd=str(tmp_path))
     assert gone(pids[0])
