@@ -7,8 +7,6 @@ that a demo beside it is left alone.
 from __future__ import annotations
 
 import os
-import re
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -16,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from driver import CHECKOUT, Driver, Ran, copy_of_checkout
+from driver import Driver, Ran, build, clean, prepare
 
 from meshwright import cluster, kube
 from meshwright.environment import Environment, load
@@ -40,38 +38,15 @@ def built() -> None:
         if os.environ.get("CI"):
             pytest.fail(why)
         pytest.skip(why)
-    for deploy in ("lab", "tools"):
-        done = subprocess.run(
-            [sys.executable, "-m", "meshwright", "apply", "lab", deploy, "--yes"], cwd=CHECKOUT, timeout=3600
-        )
-        assert done.returncode == 0, f"deploys/{deploy}.py failed"
+    build()
 
 
 @pytest.fixture(scope="session")
 def driver(built: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Driver]:
     """A project folder with the environment `lab`, not yet brought up; its clusters are deleted at the end."""
-    folder = tmp_path_factory.mktemp("e2e")
-    root, home = folder / "a project", folder / "home"
-    copy_of_checkout(root)
-    (home / ".kube").mkdir(parents=True)
-    values = (root / "group_data" / "lab.yaml").read_text()
-    values = re.sub(r"(?m)^  kind: lab$", "  kind: docker", values)
-    values = values.replace("- .meshwright/lab/", f"- {CHECKOUT}/.meshwright/lab/")
-    (root / "group_data" / "lab.yaml").write_text(values)
-    checkout = Local(Project(CHECKOUT))
-    from meshwright import engine
-
-    found = engine.find(checkout, load(checkout.project, "lab").env)
-    assert found is not None
-    path = f"{checkout.project.bin}:{os.environ['PATH']}"
-    # The Go module cache is the machine's; HOME is not.
-    cache = subprocess.run(["go", "env", "GOMODCACHE", "GOCACHE"], capture_output=True, text=True).stdout.split()
-    go = dict(zip(("GOMODCACHE", "GOCACHE"), cache, strict=False))
-    driver = Driver(root, home, {**found.environ, **go, "PATH": path})
+    driver = prepare(tmp_path_factory.mktemp("e2e"))
     yield driver
-    for environment in Project(root).environments:
-        if (root / ".meshwright" / environment).is_dir():
-            driver.meshwright("destroy", environment, "--confirm", environment)
+    clean(driver)
 
 
 @dataclass(frozen=True)

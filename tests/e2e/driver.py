@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from meshwright import engine
+from meshwright.environment import load
+from meshwright.project import Project
+from meshwright.target import Local
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -74,9 +80,39 @@ class Driver:
         (self.root / "group_data" / f"{name}.yaml").write_text(values)
 
 
-def copy_of_checkout(target: Path) -> None:
-    """The files of the checkout that a user's project has, without anything built in it."""
-    target.mkdir(parents=True)
+def build() -> None:
+    """Makes the lab's engine, images and tools in the checkout, where they are missing."""
+    for deploy in ("lab", "tools"):
+        command = [sys.executable, "-m", "meshwright", "apply", "lab", deploy, "--yes"]
+        done = subprocess.run(command, cwd=CHECKOUT, timeout=3600)
+        assert done.returncode == 0, f"deploys/{deploy}.py failed"
+
+
+def prepare(folder: Path) -> Driver:
+    """A project below `folder`, with a space in its path, whose environment `lab` uses the checkout's engine and images
+    and the tools that were built there."""
+    root, home = folder / "a project", folder / "home"
+    root.mkdir(parents=True)
+    (home / ".kube").mkdir(parents=True)
     for name in ("deploys", "group_data", "inventory", "templates", "lab"):
         if (CHECKOUT / name).is_dir():
-            shutil.copytree(CHECKOUT / name, target / name, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(CHECKOUT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+    values = (root / "group_data" / "lab.yaml").read_text()
+    values = re.sub(r"(?m)^  kind: lab$", "  kind: docker", values)
+    values = values.replace("- .meshwright/lab/", f"- {CHECKOUT}/.meshwright/lab/")
+    (root / "group_data" / "lab.yaml").write_text(values)
+    checkout = Local(Project(CHECKOUT))
+    found = engine.find(checkout, load(checkout.project, "lab").env)
+    assert found is not None, "the lab's engine does not run"
+    # Go's caches are the machine's; the home folder is not.
+    names = ("GOMODCACHE", "GOCACHE")
+    cache = subprocess.run(["go", "env", *names], capture_output=True, text=True).stdout.split()
+    path = f"{checkout.project.bin}:{os.environ['PATH']}"
+    return Driver(root, home, {**found.environ, **dict(zip(names, cache, strict=False)), "PATH": path})
+
+
+def clean(driver: Driver) -> None:
+    """Deletes the clusters of a project that `prepare` made."""
+    for environment in Project(driver.root).environments:
+        if (driver.root / ".meshwright" / environment / "k3d.yaml").is_file():
+            driver.meshwright("destroy", environment, "--confirm", environment)

@@ -1,0 +1,77 @@
+"""Killing a bring-up at an instant, and saying what it hit."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from meshwright import journal
+
+
+def children(pid: int) -> list[int]:
+    """The processes below `pid`, whatever session they are in."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(") ")[2].split()
+        except OSError:
+            continue
+        if int(fields[1]) == pid:
+            found += [int(stat.parent.name), *children(int(stat.parent.name))]
+    return found
+
+
+def steps(path: Path) -> list[str]:
+    """What a journal says of steps, as "STEP STATE"."""
+    return [f"{e['step']} {e['state']}" for e, _ in journal.read(path) if e["event"] == "step"]
+
+
+def kill(process: subprocess.Popen[str]) -> None:
+    """kill -9 of `meshwright`, of the pyinfra below it, and of nothing else: what those started is left to itself."""
+    for pid in (process.pid, *(pid for pid in children(process.pid) if _is_pyinfra(pid))):
+        os.kill(pid, signal.SIGKILL)
+    process.wait()
+    assert process.stdout is not None
+    process.stdout.close()
+
+
+def _is_pyinfra(pid: int) -> bool:
+    command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    return b"pyinfra" in command
+
+
+def kill_in_step(driver, environment: str, step: str, after: float) -> str:
+    """Starts an apply, kills it `after` seconds into `step`, and gives what it hit, by its journal."""
+    path = driver.root / ".meshwright" / environment / "journal.jsonl"
+    path.unlink(missing_ok=True)
+    process = driver.start(sys.executable, "-m", "meshwright", "apply", environment, "--yes")
+    deadline = time.monotonic() + 300
+    while f"{step} started" not in steps(path):
+        assert process.poll() is None, f"the run ended before {step}: {process.communicate()[0]}"
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    time.sleep(after)
+    assert process.poll() is None, "the run ended before it could be killed"
+    kill(process)
+    return steps(path)[-1]
+
+
+def kill_after(driver, environment: str, seconds: float) -> str:
+    """Starts an apply, kills it `seconds` after its first write, and gives what it hit, by its journal."""
+    path = driver.root / ".meshwright" / environment / "journal.jsonl"
+    path.unlink(missing_ok=True)
+    process = driver.start(sys.executable, "-m", "meshwright", "apply", environment, "--yes")
+    deadline = time.monotonic() + 300
+    while not any(line.endswith("started") for line in steps(path)):
+        if process.poll() is not None or time.monotonic() > deadline:
+            return "nothing: the run had ended"
+        time.sleep(0.02)
+    time.sleep(seconds)
+    if process.poll() is not None:
+        return "nothing: the run had ended"
+    kill(process)
+    return steps(path)[-1]
