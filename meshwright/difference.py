@@ -12,6 +12,8 @@ __all__ = ["added", "between", "without_bookkeeping"]
 
 _BOOKKEEPING = ("managedFields", "resourceVersion", "generation", "uid", "creationTimestamp", "selfLink")
 _LONGEST = 200
+# Of a Secret. Its annotations too: `kubectl apply` keeps a copy of all of its data in one.
+_MASKED = ("data", "stringData", "metadata.annotations")
 
 
 def without_bookkeeping(obj: Mapping[str, Any]) -> dict[str, Any]:
@@ -22,7 +24,11 @@ def without_bookkeeping(obj: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def between(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[Field, ...]:
-    """The fields that differ, in the order of their paths. The data of a Secret is masked."""
+    """The fields that differ, in the order of their paths. The data of a Secret is masked.
+
+    A list of items with names is compared by these; a new order of them is a difference of its own (the first route
+    that matches is taken).
+    """
     secret = after.get("kind") == "Secret"
     found = _walk(without_bookkeeping(before), without_bookkeeping(after), "")
     return tuple(_shown(path, old, new, secret) for path, old, new in found)
@@ -38,7 +44,7 @@ def added(obj: Mapping[str, Any]) -> tuple[Field, ...]:
 
 
 def _shown(path: str, old: Any, new: Any, secret: bool) -> Field:
-    if secret and path.startswith(("data", "stringData")):
+    if secret and path.startswith(_MASKED):
         return Field(path, None if old is None else masked(str(old)), None if new is None else masked(str(new)))
     return Field(path, _short(old), _short(new))
 
@@ -63,7 +69,7 @@ def _walk(old: Any, new: Any, path: str) -> Iterator[tuple[str, Any, Any]]:
             yield from _walk(old.get(key), new.get(key), f"{path}.{_key(key)}" if path else _key(key))
     elif isinstance(old, list) and isinstance(new, list):
         yield from _walk_lists(old, new, path)
-    elif old != new:
+    elif old != new or isinstance(old, bool) != isinstance(new, bool):  # to Python, 1 == True
         yield path, old, new
 
 
@@ -72,13 +78,19 @@ def _key(key: str) -> str:
 
 
 def _walk_lists(old: list[Any], new: list[Any], path: str) -> Iterator[tuple[str, Any, Any]]:
-    names = [_name_of(item) for item in (*old, *new)]
-    if all(names) and len({_name_of(i) for i in old}) == len(old) and len({_name_of(i) for i in new}) == len(new):
+    if (
+        all(_name_of(item) for item in (*old, *new))
+        and len({_name_of(i) for i in old}) == len(old)
+        and len({_name_of(i) for i in new}) == len(new)
+    ):
         # By name, as the API server merges them: an inserted container does not make all after it "changed".
         mine = {_name_of(item): item for item in old}
         yours = {_name_of(item): item for item in new}
         for name in [*mine, *(name for name in yours if name not in mine)]:
             yield from _walk(mine.get(name), yours.get(name), f"{path}[{name}]")
+        before, after = ([name for name in names if name in mine and name in yours] for names in (mine, yours))
+        if before != after:
+            yield f"{path} (order)", before, after
     elif len(old) == len(new):
         for index, (one, other) in enumerate(zip(old, new, strict=True)):
             yield from _walk(one, other, f"{path}[{index}]")

@@ -154,6 +154,22 @@ def test_a_kubeconfig_of_ours_is_passed_on(monkeypatch: pytest.MonkeyPatch) -> N
     assert process.run(python(script), env={"KUBECONFIG": "/ours"}).text == "/ours\n"
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a child with its parent")
+def test_kill_9_of_us_ends_what_we_started(tmp_path: Path) -> None:
+    noted = tmp_path / "pid"
+    script = (
+        "import sys; from meshwright import process\n"
+        "process.run(['sh', '-c', 'echo $$ > $0.new; mv $0.new $0; exec sleep 60', sys.argv[1]])"
+    )
+    caller = subprocess.Popen(python(script, str(noted)))
+    deadline = time.monotonic() + 20
+    while not noted.exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    caller.send_signal(signal.SIGKILL)
+    caller.wait()
+    assert gone(int(noted.read_text()))
+
+
 def test_an_interrupt_ends_the_process_and_goes_on_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pids: list[int] = []
 

@@ -187,3 +187,15 @@ def test_a_target_closes_what_steps_shared(here: Local) -> None:
     here.shared.get("session", lambda: "s", closed.append)
     here.close()
     assert closed == ["s"]
+
+
+def test_looking_again_forgets_views_and_keeps_connections() -> None:
+    shared = Shared()
+    closed: list[str] = []
+    shared.get("view", lambda: "before")
+    shared.get("session", lambda: "open", closed.append)
+    shared.look_again()
+    assert shared.get("view", lambda: "after") == "after"
+    assert shared.get("session", lambda: "another") == "open"
+    shared.close()
+    assert closed == ["open"]
