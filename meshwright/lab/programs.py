@@ -1,0 +1,102 @@
+"""The Go programs that go into the lab's images, built from the modules that lab/go pins."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
+
+from meshwright.environment import Environment
+from meshwright.errors import MeshwrightError
+from meshwright.lab import store
+from meshwright.plan import Plan
+from meshwright.step import Step
+from meshwright.target import Target
+from meshwright.tools import golang
+from meshwright.tools.table import TOOLS, GoModule
+
+__all__ = ["PROGRAMS", "build", "go", "key", "path"]
+
+# The same modules as the tools of the same release: one version, one place where it stands.
+_ISTIO = TOOLS["istioctl"].module
+_KUBERNETES = TOOLS["kubectl"].module
+_COREDNS = GoModule(
+    folder="lab/go/coredns",
+    module="github.com/coredns/coredns",
+    package="github.com/coredns/coredns",
+    pinned="v1.15.0",
+    builds="1.15.0",
+    minutes=2,
+)
+
+PROGRAMS: Mapping[str, GoModule] = MappingProxyType(
+    {
+        "pause": replace(_KUBERNETES, package="./pause", defines={}, minutes=1),
+        "kube": replace(_KUBERNETES, package="./kube", minutes=5),
+        "coredns": _COREDNS,
+        "pilot-discovery": replace(_ISTIO, package="istio.io/istio/pilot/cmd/pilot-discovery", minutes=4),
+        "pilot-agent": replace(
+            _ISTIO, package="istio.io/istio/pilot/cmd/pilot-agent", tags=f"agent,{_ISTIO.tags}", minutes=1
+        ),
+    }
+)
+
+
+def path(target: Target, name: str) -> Path:
+    """Where a program is, or will be."""
+    return store.folder(target) / "bin" / name
+
+
+def key(target: Target, name: str) -> str:
+    """What a program is made from: its module's files and how it is built."""
+    module = PROGRAMS[name]
+    own = target.project.root / module.folder
+    files = [own / "go.mod", own / "go.sum"]
+    if module.package.startswith("./"):
+        files.append(own / module.package)
+    defines = [f"{variable}={value}" for variable, value in sorted(module.defines.items())]
+    return store.key(store.tree(*files), module.package, module.tags, str(target.platform), *defines)
+
+
+def go(target: Target, module: GoModule) -> golang.Go:
+    """A Go that is new enough for a module, once per run. Raises MeshwrightError with the line that installs one."""
+    _, oldest = golang.pinned(target.project.root / module.folder, module.module)
+    found = target.shared.get("go", golang.find)
+    for one in found:
+        if one.version >= oldest:
+            return one
+    have = f"{found[0]} is older than" if found else "there is no Go, at least"
+    raise MeshwrightError(
+        f"{module.folder} cannot be built: {have} {'.'.join(map(str, oldest))}", hint=golang.HOW_TO_GET
+    )
+
+
+def _changes(target: Target) -> Plan:
+    keys = {name: key(target, name) for name in PROGRAMS}
+    found = [store.change("Program", name, path(target, name), wanted) for name, wanted in keys.items()]
+    return Plan("programs", store.key(*keys.values()), tuple(one for one in found if one), checked=len(keys))
+
+
+def _plan(target: Target, env: Environment) -> Plan:
+    if not store.needed(env):
+        return Plan("programs", store.key())
+    store.sources(target)
+    return _changes(target)
+
+
+def _apply(target: Target, env: Environment, plan: Plan) -> None:  # noqa: ARG001
+    for number, change in enumerate(plan.changes, 1):
+        module = PROGRAMS[change.name]
+        builder = go(target, module)
+        target.say(
+            f"building {change.name} ({number} of {len(plan.changes)}); "
+            f"the first time this takes about {module.minutes} min on 2 cores"
+        )
+        wanted = key(target, change.name)
+        with store.work(target, change.name) as work:
+            golang.build(builder, target.project.root, module, target.platform, work / change.name)
+            store.publish(work / change.name, path(target, change.name), wanted)
+
+
+build = Step("programs", _plan, _apply, cluster=False)
