@@ -62,7 +62,8 @@ def _plan(target: Target, env: Environment) -> Plan:
     if session.resource("networking.istio.io/v1", "Gateway") is None:
         return Plan("bookinfo", _desired(env), after="istio")
     objs = wanted(target, env)
-    return Plan("bookinfo", _desired(env), tuple(objects.compare(session, objs)), checked=len(objs))
+    compared = objects.compare(session, objs)
+    return Plan("bookinfo", _desired(env), compared.changes, checked=len(objs), notes=compared.notes)
 
 
 def _apply(target: Target, env: Environment, plan: Plan) -> None:

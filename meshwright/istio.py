@@ -99,16 +99,16 @@ def _plan(target: Target, env: Environment) -> Plan:
         return Plan("istio", desired, after="tools")
     wanted = manifest(target, env, session)
     labels = _labels(env)
-    changes = objects.compare(
+    compared = objects.compare(
         session, wanted, manager=_MANAGER, force=True, adjust=lambda now, obj: _adjusted(now, obj, labels)
     )
     namespace = session.get("v1", "Namespace", env.istio.namespace)
-    if namespace is None:
-        changes.insert(0, Change(Action.ADD, "Namespace", env.istio.namespace))
+    first = [Change(Action.ADD, "Namespace", env.istio.namespace)] if namespace is None else []
     tags = [] if env.istio.revision else _missing_tags(session)
     gone = _pruned(session, wanted, labels) if namespace is not None else []
-    changes = [*changes, *tags, *gone]
-    return Plan("istio", desired, tuple(changes), checked=len(wanted) + 1 + len(_DEFAULT_TAG) + len(gone))
+    changes = (*first, *compared.changes, *tags, *gone)
+    checked = len(wanted) + 1 + len(_DEFAULT_TAG) + len(gone)
+    return Plan("istio", desired, changes, checked=checked, notes=compared.notes)
 
 
 def _labels(env: Environment) -> dict[str, str]:

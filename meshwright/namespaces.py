@@ -31,7 +31,8 @@ def _plan(target: Target, env: Environment) -> Plan:
     session = cluster.session(target, env)
     if session is None:
         return Plan("namespaces", digest(objs), after="cluster")
-    return Plan("namespaces", digest(objs), tuple(objects.compare(session, objs)), checked=len(objs))
+    compared = objects.compare(session, objs)
+    return Plan("namespaces", digest(objs), compared.changes, checked=len(objs), notes=compared.notes)
 
 
 def _apply(target: Target, env: Environment, plan: Plan) -> None:

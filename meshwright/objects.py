@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from meshwright import difference
+from meshwright import difference, foreign
 from meshwright.errors import MeshwrightError, Refused
 from meshwright.kube import ApiError, Session
 from meshwright.plan import Action, Change
 
-__all__ = ["Adjust", "Object", "apply", "compare", "key", "live", "title"]
+__all__ = ["Adjust", "Compared", "Object", "apply", "compare", "key", "live", "title"]
 
 Object = dict[str, Any]
 Key = tuple[str, str, str, str]
@@ -69,6 +70,14 @@ def live(session: Session, wanted: Iterable[Object]) -> dict[Key, Object]:
     return {k: obj for k, obj in found.items() if k in keys}
 
 
+@dataclass(frozen=True)
+class Compared:
+    """What applying would change, and sentences about fields that are somebody else's."""
+
+    changes: tuple[Change, ...]
+    notes: tuple[str, ...]
+
+
 def compare(
     session: Session,
     wanted: Sequence[Object],
@@ -76,7 +85,7 @@ def compare(
     manager: str = "meshwright",
     force: bool = False,
     adjust: Adjust | None = None,
-) -> list[Change]:
+) -> Compared:
     """What applying `wanted` as `manager` would change, in the order of applying. The payload of each is the object.
 
     Raises Refused: another manager owns a field that would change (not with `force`).
@@ -92,7 +101,10 @@ def compare(
         fields = difference.between(now, after)
         return Change(Action.CHANGE, obj["kind"], title(obj), fields, payload=obj) if fields else None
 
-    return [found for found in session.map(change, _in_order(wanted)) if found is not None]
+    ordered = _in_order(wanted)
+    changes = tuple(found for found in session.map(change, ordered) if found is not None)
+    notes = [s for obj in ordered if key(obj) in there for s in foreign.sentences(there[key(obj)], obj, manager)]
+    return Compared(changes, tuple(notes))
 
 
 def _predicted(session: Session, now: Object, wanted: Object, manager: str, force: bool) -> Object:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "e2e"))
 
-from driver import Driver, build, clean, prepare  # noqa: E402 - the e2e tests' driver, beside this folder
+from driver import Driver, build, clean, prepare
 
 ROUNDS = 3
 
@@ -30,7 +30,8 @@ export KUBECONFIG=$PWD/kubeconfig
 istioctl install -y -f istio-operator.yaml
 kubectl create namespace bookinfo
 kubectl label namespace bookinfo istio-injection=enabled
-sed "s#docker.io/istio#meshwright.lab/stand-in#" "$SAMPLES/bookinfo/platform/kube/bookinfo.yaml" | kubectl -n bookinfo apply -f -
+sed "s#docker.io/istio#meshwright.lab/stand-in#" "$SAMPLES/bookinfo/platform/kube/bookinfo.yaml" |
+  kubectl -n bookinfo apply -f -
 kubectl -n bookinfo wait --for=condition=Available --timeout=300s deployment --all
 kubectl -n bookinfo apply -f "$SAMPLES/bookinfo/networking/bookinfo-gateway.yaml"
 until curl -fs http://127.0.0.1:$PORT/productpage | grep -q "<title>Simple Bookstore App</title>"; do sleep 0.2; done
