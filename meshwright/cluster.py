@@ -22,7 +22,9 @@ __all__ = [
     "ensure",
     "kubeconfig_path",
     "lock_name",
+    "marker_path",
     "name",
+    "node_ready",
     "session",
     "view",
 ]
@@ -106,7 +108,7 @@ def _look(target: Target, env: Environment) -> View:
     seen = k3d.observe(target, tool, found.environ, name(target, env))
     if seen is None:
         return View(State.ABSENT)
-    if target.read(_marker(target, env)) is not None:
+    if target.read(marker_path(target, env)) is not None:
         return View(State.CUT_OFF, seen)
     if seen.config is None:
         raise Refused(
@@ -128,7 +130,8 @@ def _answers(target: Target, env: Environment, tool: str, found: engine.Found) -
     return True
 
 
-def _marker(target: Target, env: Environment) -> str:
+def marker_path(target: Target, env: Environment) -> str:
+    """While this file is there, what k3d has under the cluster's name is half a cluster: being made or deleted."""
     return f"{target.state}/{env.name}/creating"
 
 
@@ -200,7 +203,7 @@ def _apply(target: Target, env: Environment, plan: Plan) -> None:
     opened = kube.open_session(target, kubeconfig_path(target, env), context(target, env))
     if change.action is not Action.CHANGE:
         identity.record(target, env, opened)
-    target.remove(_marker(target, env))
+    target.remove(marker_path(target, env))
 
 
 def _create(
@@ -210,18 +213,17 @@ def _create(
     environ = dict(found.environ)
     if cluster.tools_image:
         environ["K3D_IMAGE_TOOLS"] = cluster.tools_image
+    target.write(marker_path(target, env), b"")
     if state is not State.ABSENT:
         target.say(f"removing cluster {label}")
-        target.run([tool, "cluster", "delete", label], env=environ, timeout=120)
+        k3d.delete(target, tool, environ, label, kubeconfig_path(target, env))
     chosen = ports.choose(
         target,
         {"api_port": cluster.api_port, **{port.name: port.publish for port in env.ingress.ports if port.publish}},
     )
     config = f"{target.state}/{env.name}/k3d.yaml"
     root = str(target.project.root) if target.local else target.state
-    target.write(config, k3d.config_file(label, cluster, env, root, chosen).encode())
-    # Until it is gone again, what k3d has under this name is half a cluster.
-    target.write(_marker(target, env), b"")
+    target.write(config, k3d.config_file(target.project, label, env, root, chosen).encode())
     target.say(f"creating cluster {label} from {cluster.image}")
     target.run(
         [tool, "cluster", "create", "--config", config],

@@ -10,15 +10,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import yaml
-
+from meshwright import template
 from meshwright.environment import Environment
 from meshwright.environment.model import K3dCluster
 from meshwright.errors import MeshwrightError
 from meshwright.plan import Field
+from meshwright.project import Project
 from meshwright.target import Target
 
-__all__ = ["LABEL", "Node", "Seen", "config_file", "differences", "fixed", "observe"]
+__all__ = ["LABEL", "Node", "Seen", "config_file", "delete", "differences", "fixed", "observe"]
 
 LABEL = "k3d-meshwright.config"
 """Label of the node containers: what the cluster was created from, as JSON. k3d keeps no such record itself. It lists
@@ -80,43 +80,26 @@ def differences(wanted: Mapping[str, Any], made: Mapping[str, Any]) -> tuple[Fie
     return tuple(Field(key, made.get(key), wanted.get(key)) for key in keys if made.get(key) != wanted.get(key))
 
 
-def config_file(name: str, cluster: K3dCluster, env: Environment, root: str, ports: Mapping[str, int]) -> str:
-    """The text of k3d's config file.
+def config_file(project: Project, name: str, env: Environment, root: str, ports: Mapping[str, int]) -> str:
+    """The text of k3d's config file, from templates/k3d.yaml.j2.
 
     `root` is the project folder on the host, which relative volume sources are relative to. `ports` has a number for
     `api_port` and for each published gateway port by name.
     """
-    label = json.dumps(fixed(cluster, env), sort_keys=True, separators=(",", ":"))
-    published = [port for port in env.ingress.ports if port.publish]
-    document = {
-        "apiVersion": "k3d.io/v1alpha5",
-        "kind": "Simple",
-        "metadata": {"name": name},
-        "servers": cluster.servers,
-        "agents": cluster.agents,
-        "image": cluster.image,
-        "kubeAPI": {"host": "127.0.0.1", "hostIP": "127.0.0.1", "hostPort": str(ports["api_port"])},
-        "volumes": [_volume(volume, root) for volume in cluster.volumes],
-        "ports": [
-            # `direct`: to the first server itself, so that the same line works with and without k3d's own proxy.
-            {"port": f"127.0.0.1:{ports[port.name]}:{port.node_port}", "nodeFilters": ["server:0:direct"]}
-            for port in published
-        ],
-        "registries": dict(cluster.registries),
-        "options": {
-            "k3d": {"wait": True, "timeout": f"{cluster.timeout}s", "disableLoadbalancer": not cluster.loadbalancer},
-            "k3s": {
-                "extraArgs": [
-                    {"arg": argument, "nodeFilters": ["server:*"]}
-                    for argument in [*(f"--disable={part}" for part in cluster.disable), *cluster.k3s_args]
-                ]
-            },
-            # k3d's defaults would write into the user's own kubeconfig and switch its context.
-            "kubeconfig": {"updateDefaultKubeconfig": False, "switchCurrentContext": False},
-            "runtime": {"labels": [{"label": f"{LABEL}={label}", "nodeFilters": ["server:*", "agent:*"]}]},
-        },
-    }
-    return yaml.safe_dump(document, sort_keys=False, width=4096)
+    cluster = env.cluster
+    assert isinstance(cluster, K3dCluster)
+    config = json.dumps(fixed(cluster, env), sort_keys=True, separators=(",", ":"))
+    return template.render(
+        project,
+        "k3d.yaml.j2",
+        name=name,
+        cluster=cluster,
+        ports=ports,
+        published=[port for port in env.ingress.ports if port.publish],
+        volumes=[_volume(volume, root) for volume in cluster.volumes],
+        arguments=[*(f"--disable={part}" for part in cluster.disable), *cluster.k3s_args],
+        label=f"{LABEL}={config}",
+    )
 
 
 def _volume(text: str, root: str) -> dict[str, Any]:
@@ -143,6 +126,15 @@ def observe(target: Target, k3d: str, environ: Mapping[str, str], name: str) -> 
         if cluster["name"] == name:
             return _seen(cluster)
     return None
+
+
+def delete(target: Target, k3d: str, environ: Mapping[str, str], name: str, kubeconfig: str) -> None:
+    """Deletes the cluster `name` with everything in it.
+
+    `kubeconfig` is the environment's own file. k3d takes the deleted cluster out of the kubeconfig that it takes for
+    the user's, and switches the current context there (pkg/client/kubeconfig.go of k3d 5.9): that one must be ours.
+    """
+    target.run([k3d, "cluster", "delete", name], env={**environ, "KUBECONFIG": kubeconfig}, timeout=180)
 
 
 def _seen(cluster: dict[str, Any]) -> Seen:

@@ -1,0 +1,56 @@
+"""Templates: templates/*.j2 of the project, else the ones that came with Meshwright."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError, TemplateNotFound, TemplateSyntaxError
+
+from meshwright.errors import BadInput
+from meshwright.project import Project
+
+__all__ = ["render"]
+
+_OWN = Path(__file__).with_name("templates")
+
+
+@cache
+def _jinja(folder: Path) -> Environment:
+    # Not HTML: nothing is escaped; a template quotes a value by `tojson`. An undefined value is an error.
+    return Environment(
+        loader=FileSystemLoader([folder, _OWN]),
+        undefined=StrictUndefined,
+        autoescape=False,
+        keep_trailing_newline=True,
+    )
+
+
+def render(project: Project, name: str, /, **values: Any) -> str:
+    """The text of the template `name` ("k3d.yaml.j2") with `values`.
+
+    Raises BadInput, with template and line: no such template, a mistake in it, an undefined value.
+    """
+    jinja = _jinja(project.root / "templates")
+    try:
+        return jinja.get_template(name).render(**values)
+    except TemplateNotFound as error:
+        raise BadInput(
+            f"there is no template {error.name}", hint="Templates are in templates/ of the project"
+        ) from None
+    except TemplateSyntaxError as error:
+        raise BadInput(f"templates/{error.name or name}:{error.lineno}: {error.message}") from None
+    except TemplateError as error:
+        raise BadInput(f"templates/{name}:{_line(error, name)}: {error.message}") from None
+
+
+def _line(error: TemplateError, name: str) -> int:
+    """The line of the template in which an error arose: Jinja2 leaves it in the traceback only."""
+    line = 0
+    frame = error.__traceback__
+    while frame is not None:
+        if frame.tb_frame.f_code.co_filename.endswith(name):
+            line = frame.tb_lineno
+        frame = frame.tb_next
+    return line
