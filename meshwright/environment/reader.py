@@ -27,6 +27,8 @@ _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _TAG = "tag:yaml.org,2002:"
 # YAML 1.2.2, production c-printable; a byte order mark at the start is gone by then.
 _NOT_PRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_WANTED = "it must be a mapping of values (key: value)"
+_NOTHING = "Write {} where there is nothing to say"
 _LINE_END = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 
 
@@ -89,8 +91,7 @@ class _Reader:
         """The one document of the file, a mapping."""
         self._next()  # the start of the stream
         if isinstance(self._next(), yaml.StreamEndEvent):
-            sentence = "the file is empty; it must be a mapping of values"
-            raise _Stop(Problem(sentence, self.file, 1, 1, hint="Write {} where there is nothing to say"))
+            raise _Stop(Problem(f"the file is empty; {_WANTED}", self.file, 1, 1, hint=_NOTHING))
         first = self._next()
         root = self._node(first, (), 1)[0]
         self._next()  # the end of the document
@@ -100,7 +101,7 @@ class _Reader:
             raise self._stop(after, sentence, hint="Remove the line ---, or put the second part in a file of its own")
         if not isinstance(root.content, dict):
             what = "a list" if isinstance(root.content, list) else root.written or "empty"
-            raise self._stop(first, f"the file is {what}; it must be a mapping of values (key: value)")
+            raise self._stop(first, f"the file is {what}; {_WANTED}", hint="" if root.written else _NOTHING)
         return root
 
     def _next(self) -> Any:
@@ -114,9 +115,11 @@ class _Reader:
 
     def _syntax(self, error: yaml.MarkedYAMLError) -> Problem:
         mark = error.problem_mark or error.context_mark
-        line = mark.line if mark else 0
         lines = _LINE_END.split(self.text)
-        written = lines[line] if line < len(lines) else ""
+        # libyaml puts the end of a file that does not end its last line on a line of its own.
+        line = min(mark.line, len(lines) - 1) if mark else 0
+        column = mark.column if mark and mark.line == line else len(lines[line])
+        written = lines[line]
         indent = written[: len(written) - len(written.lstrip())]
         if "\t" in indent:
             sentence = "a tab indents this line; YAML allows only spaces"
@@ -126,7 +129,7 @@ class _Reader:
         if error.context_mark and error.context_mark.line != line:
             why += f" ({error.context} from line {error.context_mark.line + 1} on)"
         hint = "Look at colons, quotes, brackets and indentation here and in the lines before"
-        return Problem(f"this is not YAML: {why}", self.file, line + 1, mark.column + 1 if mark else 1, hint=hint)
+        return Problem(f"this is not YAML: {why}", self.file, line + 1, column + 1, hint=hint)
 
     def _node(self, event: Any, path: Path, depth: int) -> tuple[Node, int, int]:
         """The value that begins with `event`, how many values are in it (itself too), and how deep they nest."""

@@ -135,7 +135,7 @@ RULES = (
     Rule("Each host is in hosts once", _hosts),
     Rule("The keys ssh_* are for hosts behind SSH, not for @local", _local_host),
     Rule("A cluster of kind k3d lives on one host, so hosts has one", _one_host),
-    Rule("Only an existing cluster can be protected: one of kind k3d is recreated by its own environment", _protected),
+    Rule("Only an existing cluster can be protected: one of kind k3d may be recreated and destroyed", _protected),
     Rule("A node image has a tag that never moves, so never latest", _image),
     Rule("The labels istio-injection and istio.io/rev are written as injection and revision", _labels),
     Rule("A namespace has injection or revision, not both: istio-injection wins over istio.io/rev", _injection),
