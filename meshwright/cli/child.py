@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from meshwright import journal
+from meshwright.cli.progress import Progress, progress
 from meshwright.errors import Exit
 from meshwright.project import Project
 
@@ -20,6 +21,7 @@ __all__ = ["Done", "pyinfra", "run_deploy"]
 
 _POLL = 0.05
 _GRACE = 20.0
+_RUNS_KEPT = 20
 
 
 @dataclass
@@ -37,7 +39,7 @@ class Done:
         return sum(step["state"] == "changed" for step in self.steps)
 
 
-def pyinfra(project: Project, environment: str, deploy: str, data: Mapping[str, str]) -> list[str]:
+def pyinfra(environment: str, deploy: str, data: Mapping[str, str]) -> list[str]:
     """The command line that runs a deploy with pyinfra, without its flags for how."""
     command = [sys.executable, "-m", "pyinfra", f"inventory/{environment}.py", f"deploys/{deploy}.py"]
     for key, value in data.items():
@@ -50,14 +52,11 @@ def run_deploy(
 ) -> Done:
     """Runs `pyinfra -y` on a deploy in the project folder and follows its journal until it ends.
 
-    What pyinfra prints goes to .meshwright/ENV/pyinfra.log; a failure that left no word in the journal is reported
-    with the end of that log. Ctrl-C is passed on, and the child is given 20 s to stop where it stands.
+    What pyinfra prints goes to a log beside the journal, both in .meshwright/ENV/runs/; a failure that left no word in
+    the journal is reported with the end of that log. Ctrl-C is passed on, and the child is given 20 s to stop.
     """
-    state = project.of(environment)
-    state.mkdir(parents=True, exist_ok=True)
-    path = state / "journal.jsonl"
-    path.unlink(missing_ok=True)
-    log = state / "pyinfra.log"
+    path = _new_run(project.of(environment) / "runs", deploy)
+    log = path.with_suffix(".log")
     environ = {k: v for k, v in os.environ.items() if k != "KUBECONFIG"} | {
         journal.VARIABLE: str(path),
         "PYINFRA_PROGRESS": "off",
@@ -65,7 +64,7 @@ def run_deploy(
     done = Done()
     with log.open("wb") as out:
         child = subprocess.Popen(
-            [*pyinfra(project, environment, deploy, data), "-y"],
+            [*pyinfra(environment, deploy, data), "-y"],
             cwd=project.root,
             env=environ,
             stdin=subprocess.DEVNULL,
@@ -74,7 +73,8 @@ def run_deploy(
             start_new_session=True,
         )
         try:
-            code = _follow(child, path, done, say)
+            with progress() as shown:
+                code = _follow(child, path, done, shown)
         except BaseException:
             _stop(child)
             raise
@@ -94,27 +94,36 @@ def run_deploy(
     return done
 
 
-def _follow(child: subprocess.Popen[bytes], path: Path, done: Done, say: Callable[[str], None]) -> int:
+def _new_run(folder: Path, deploy: str) -> Path:
+    """A journal that no other run has, in a folder that keeps the last runs."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in sorted(folder.iterdir())[: -2 * _RUNS_KEPT]:
+        old.unlink(missing_ok=True)
+    return folder / f"{time.strftime('%Y%m%dT%H%M%S')}-{deploy}-{os.getpid()}.jsonl"
+
+
+def _follow(child: subprocess.Popen[bytes], path: Path, done: Done, shown: Progress) -> int:
     offset = 0
     while True:
         code = child.poll()
-        for event, offset in journal.read(path, offset):  # noqa: B007 - the last offset is where to go on
-            _take(event, done, say)
+        for event, end in journal.read(path, offset):
+            _take(event, done, shown)
+            offset = end
         if code is not None:
             return code
         time.sleep(_POLL)
 
 
-def _take(event: dict[str, Any], done: Done, say: Callable[[str], None]) -> None:
+def _take(event: dict[str, Any], done: Done, shown: Progress) -> None:
     match event["event"]:
         case "say":
-            say(f"  {event['text']}")
+            shown.doing(f"  {event['text']}")
         case "step" if event["state"] == "started":
             if event["changes"]:
-                say(f"{event['step']} ...")
+                shown.doing(f"{event['step']} ...")
         case "step":
             done.steps.append({key: event[key] for key in ("step", "state", "seconds")})
-            say(f"{event['step']}: {event['state']} ({event['seconds']:.1f} s)")
+            shown.done(f"{event['step']}: {event['state']} ({event['seconds']:.1f} s)")
         case "check":
             done.checks.append(event["result"])
         case "error":

@@ -24,7 +24,7 @@ def dry_run(project: Project, environment: str, deploy: str) -> list[Plan]:
     name = deploy.replace("-", "_")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "journal.jsonl"
-        command = [*pyinfra(project, environment, name, {}), "--dry", "--json"]
+        command = [*pyinfra(environment, name, {}), "--dry", "--json"]
         done = process.run(
             command,
             cwd=str(project.root),

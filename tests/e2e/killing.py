@@ -44,11 +44,22 @@ def _is_pyinfra(pid: int) -> bool:
     return b"pyinfra" in command
 
 
+def begin(driver, environment: str) -> tuple[subprocess.Popen[str], Path]:
+    """Starts an apply; its process, and its journal once there is one."""
+    runs = driver.root / ".meshwright" / environment / "runs"
+    before = set(runs.glob("*.jsonl"))
+    process = driver.start(sys.executable, "-m", "meshwright", "apply", environment, "--yes")
+    deadline = time.monotonic() + 60
+    while not (new := set(runs.glob("*.jsonl")) - before):
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return process, new.pop()
+
+
 def kill_in_step(driver, environment: str, step: str, after: float) -> str:
     """Starts an apply, kills it `after` seconds into `step`, and gives what it hit, by its journal."""
-    path = driver.root / ".meshwright" / environment / "journal.jsonl"
-    path.unlink(missing_ok=True)
-    process = driver.start(sys.executable, "-m", "meshwright", "apply", environment, "--yes")
+    process, path = begin(driver, environment)
     deadline = time.monotonic() + 300
     while f"{step} started" not in steps(path):
         assert process.poll() is None, f"the run ended before {step}: {process.communicate()[0]}"
@@ -62,9 +73,7 @@ def kill_in_step(driver, environment: str, step: str, after: float) -> str:
 
 def kill_after(driver, environment: str, seconds: float) -> str:
     """Starts an apply, kills it `seconds` after its first write, and gives what it hit, by its journal."""
-    path = driver.root / ".meshwright" / environment / "journal.jsonl"
-    path.unlink(missing_ok=True)
-    process = driver.start(sys.executable, "-m", "meshwright", "apply", environment, "--yes")
+    process, path = begin(driver, environment)
     deadline = time.monotonic() + 300
     while not any(line.endswith("started") for line in steps(path)):
         if process.poll() is not None or time.monotonic() > deadline:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import re
 import socket
-import sys
 import time
 
 import pytest
 import yaml
+from killing import begin, steps
 
 from meshwright import kube
 
@@ -71,14 +72,10 @@ def test_an_api_server_that_does_not_know_us_is_not_an_empty_cluster(lab):
 def test_a_user_without_rights_is_told_which_one_is_missing(lab, scratch):
     account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "reader", "namespace": scratch}}
     lab.session.create(account)
-    request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}, **{}}
-    token = json.loads(
-        lab.session.transport.call(
-            "POST",
-            f"/api/v1/namespaces/{scratch}/serviceaccounts/reader/token",
-            body=json.dumps(request).encode(),
-        ).body
-    )["status"]["token"]
+    request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
+    path = f"/api/v1/namespaces/{scratch}/serviceaccounts/reader/token"
+    answer = lab.session.transport.call("POST", path, body=json.dumps(request).encode())
+    token = json.loads(answer.body)["status"]["token"]
     document = kubeconfig_of(lab)
     document["users"][0]["user"] = {"token": token}
     environment_at(lab, "reader", document)
@@ -125,7 +122,7 @@ def test_a_taken_port_is_refused_with_its_holder(lab):
         ran = lab.driver.meshwright("apply", "ported", "--yes")
     assert ran.code == 3
     assert f"port {port} (api_port) is taken by" in one_sentence(ran)
-    assert str(__import__("os").getpid()) in one_sentence(ran)
+    assert str(os.getpid()) in one_sentence(ran)
 
 
 def test_what_k3d_cannot_change_is_recreated_only_with_consent(lab):
@@ -204,13 +201,12 @@ def test_a_mesh_of_helm_is_left_alone(lab):
 
 def test_a_second_run_at_the_same_time_is_refused(lab):
     lab.session.delete("apps/v1", "Deployment", "istio-egressgateway", "istio-system")
-    first = lab.driver.start(sys.executable, "-m", "meshwright", "apply", "lab", "--yes")
-    journal = lab.driver.root / ".meshwright" / "lab" / "journal.jsonl"
+    first, journal = begin(lab.driver, "lab")
     deadline = time.monotonic() + 60
-    while not ('"istio"' in journal.read_text() if journal.exists() else False) and time.monotonic() < deadline:
+    while "istio started" not in steps(journal) and time.monotonic() < deadline:
         time.sleep(0.05)
     second = lab.driver.pyinfra("-y", "inventory/lab.py", "deploys/site.py")
-    assert second.returncode if hasattr(second, "returncode") else second.code == 1
+    assert second.code == 1
     assert "another run is changing mw-lab-" in second.err
     assert "Traceback" not in second.err
     out, _ = first.communicate(timeout=300)

@@ -1,0 +1,51 @@
+"""Progress of a run on standard error: a line that moves on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from rich.status import Status
+
+__all__ = ["Progress", "progress"]
+
+
+class Progress:
+    """Says what is done and what is being done. Without a terminal both are plain lines."""
+
+    def __init__(self, status: Status | None) -> None:
+        self._status = status
+
+    def done(self, line: str) -> None:
+        """A line that stays."""
+        if self._status is None:
+            click.echo(line, err=True)
+        else:
+            self._status.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    def doing(self, line: str) -> None:
+        """What is being done now; on a terminal the next one takes its place."""
+        if self._status is None:
+            click.echo(line, err=True)
+        else:
+            from rich.text import Text
+
+            self._status.update(Text(line))
+
+
+@contextmanager
+def progress() -> Iterator[Progress]:
+    """Progress for the time of one run."""
+    if not sys.stderr.isatty():
+        yield Progress(None)
+        return
+    # Imported here: it costs more than a whole `meshwright plan` without a terminal needs of it.
+    from rich.console import Console
+
+    with Console(stderr=True).status("starting") as status:
+        yield Progress(status)
