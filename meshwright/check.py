@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -37,7 +37,8 @@ class Check:
     """A claim and how to find out whether it holds.
 
     `claim` is a sentence that is true when all is well. `find(target, env)` returns a detail for the reader (may be
-    empty) or raises Failed or NotVerified. `hint` is what to do next; `anchor` the heading in docs/checks.md.
+    empty) or raises Failed or NotVerified. `hint` is what to do next, with values of the environment as
+    `{env.name}`; `anchor` the heading in docs/checks.md.
     A `fatal` check that does not hold ends its run with exit code 1; another is a warning. `retry` is for how many
     seconds a failed look is repeated. `needs` lists anchors that must be OK before it is worth looking.
     """
@@ -55,12 +56,14 @@ class Check:
 
 @dataclass(frozen=True)
 class Result:
-    """How one check ended; `detail` says what was found or why it failed; `seconds` is how long it took."""
+    """How one check ended; `detail` says what was found or why it failed; `seconds` is how long it took. `skipped` is
+    True for one that was not looked at, because another that it needs does not hold."""
 
     check: Check
     state: State
     detail: str
     seconds: float
+    skipped: bool = False
 
     @property
     def fatal(self) -> bool:
@@ -89,6 +92,7 @@ def run(checks: Iterable[Check], target: Target, env: Environment, *, pause: flo
     for check in checks:
         if not check.applies(env):
             continue
+        check = replace(check, hint=check.hint.format(env=env))
         start = time.monotonic()
         missing = [anchor for anchor in check.needs if anchor not in ok]
         if missing:
@@ -97,7 +101,7 @@ def run(checks: Iterable[Check], target: Target, env: Environment, *, pause: flo
             state, detail = _settle(check, target, env, start + check.retry, pause)
         if state is State.OK:
             ok.add(check.anchor)
-        yield Result(check, state, detail, time.monotonic() - start)
+        yield Result(check, state, detail, time.monotonic() - start, skipped=bool(missing))
 
 
 def _settle(check: Check, target: Target, env: Environment, deadline: float, pause: float) -> tuple[State, str]:

@@ -24,6 +24,7 @@ __all__ = [
     "lock_name",
     "marker_path",
     "name",
+    "no_session",
     "node_ready",
     "session",
     "view",
@@ -94,6 +95,14 @@ def session(target: Target, env: Environment) -> kube.Session | None:
     elif view(target, env).state is not State.UP:
         return None
     return kube.open_session(target, kubeconfig_path(target, env), context(target, env))
+
+
+def no_session(target: Target, env: Environment) -> str:
+    """Why `session` gave none, as the sentence of an error."""
+    now = view(target, env)
+    if now.state is State.UNKNOWN:
+        return f"nothing is known about the cluster of {env.name}: the step `{now.after}` has not run"
+    return f"the cluster of {env.name} ({name(target, env)}) is {now.state}"
 
 
 def _look(target: Target, env: Environment) -> View:

@@ -15,10 +15,11 @@ from meshwright.environment.model import ExistingCluster
 from meshwright.errors import Refused
 from meshwright.target import Target
 
-__all__ = ["record", "verify"]
+__all__ = ["path", "record", "verify"]
 
 
-def _path(target: Target, env: Environment) -> str:
+def path(target: Target, env: Environment) -> str:
+    """The file on the host in which a k3d cluster's identity is recorded."""
     return f"{target.state}/{env.name}/identity.json"
 
 
@@ -26,7 +27,7 @@ def record(target: Target, env: Environment, session: kube.Session) -> None:
     """Writes down which cluster this is; called when it was created."""
     found = session.identity()
     text = json.dumps({"uid": found.uid, "ca_sha256": found.ca_sha256})
-    target.write(_path(target, env), text.encode())
+    target.write(path(target, env), text.encode())
 
 
 def verify(target: Target, env: Environment, session: kube.Session) -> None:
@@ -56,7 +57,7 @@ def verify(target: Target, env: Environment, session: kube.Session) -> None:
 def _pinned(target: Target, env: Environment) -> tuple[str | None, str | None]:
     if isinstance(env.cluster, ExistingCluster):
         return env.cluster.uid, env.cluster.ca_sha256
-    text = target.read(_path(target, env))
+    text = target.read(path(target, env))
     if text is None:
         return None, None
     try:
@@ -64,5 +65,5 @@ def _pinned(target: Target, env: Environment) -> tuple[str | None, str | None]:
         return str(recorded["uid"]), str(recorded["ca_sha256"])
     except (ValueError, KeyError, TypeError):
         raise Refused(
-            f"{_path(target, env)} is not what Meshwright wrote", hint="Delete it if the cluster is the right one"
+            f"{path(target, env)} is not what Meshwright wrote", hint="Delete it if the cluster is the right one"
         ) from None

@@ -82,10 +82,7 @@ def address(target: Target, env: Environment, *, wait: bool = True) -> Address:
     """
     session = cluster.session(target, env)
     if session is None:
-        raise MeshwrightError(
-            f"the cluster of {env.name} is {cluster.view(target, env).state}",
-            hint=f"`meshwright apply {env.name}` brings it up",
-        )
+        raise MeshwrightError(cluster.no_session(target, env), hint=f"`meshwright apply {env.name}` brings it up")
     return _published(target, env, session) or find(target, env, session, wait=wait)
 
 

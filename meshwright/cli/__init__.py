@@ -20,10 +20,11 @@ COMMANDS = {
     "apply": "Show the plan, ask, and do it.",
     "check": "Find out whether everything an environment needs holds.",
     "ingress": "Print how to reach the ingress gateway, as shell exports.",
-    "env": "Show the values of an environment.",
+    "env": "Show the values of an environment, or which cluster it means.",
     "kubeconfig": "Print the kubeconfig of an environment, or merge it into yours.",
     "destroy": "Delete the cluster of an environment.",
     "preflight": "Say what a bring-up needs and whether this machine has it.",
+    "completion": "Print the completion script of a shell.",
 }
 """The commands in the order of `--help`. The module of NAME is `meshwright.cli.NAME`, its command `command`."""
 

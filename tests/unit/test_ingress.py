@@ -280,7 +280,7 @@ def test_an_existing_cluster_is_not_asked_of_k3d(target: FakeTarget, monkeypatch
 
 
 def test_no_cluster(target: FakeTarget, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(MeshwrightError, match="the cluster of lab is absent") as error:
+    with pytest.raises(MeshwrightError, match=r"the cluster of lab \(mw-lab-[0-9a-f]{8}\) is absent") as error:
         addressed(monkeypatch, target, environment(), None, cluster.View(cluster.State.ABSENT))
     assert error.value.hint == "`meshwright apply lab` brings it up"
 

@@ -1,0 +1,79 @@
+"""The checks of an environment, in the order in which they are made, and the step that makes them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from meshwright import check
+from meshwright.check import Check
+from meshwright.checks import control_plane, data_plane, gateway, host, kubernetes, programs, sample
+from meshwright.environment import Environment
+from meshwright.errors import MeshwrightError
+from meshwright.journal import Journal
+from meshwright.plan import Plan, digest
+from meshwright.step import Step
+from meshwright.target import Target
+
+__all__ = ["CHECKS", "GROUPS", "chosen", "counts", "hold"]
+
+CHECKS: tuple[Check, ...] = (
+    *host.CHECKS,
+    *programs.CHECKS,
+    *kubernetes.CHECKS,
+    *control_plane.CHECKS,
+    *data_plane.CHECKS,
+    *sample.CHECKS,
+    *gateway.CHECKS,
+)
+"""A check comes after those that it needs."""
+
+GROUPS: tuple[str, ...] = tuple(dict.fromkeys(each.group for each in CHECKS))
+"""The groups, in order."""
+
+
+def chosen(groups: Sequence[str]) -> list[Check]:
+    """The checks of `groups` and those that they need, in order; no groups: all."""
+    if not groups:
+        return list(CHECKS)
+    wanted: set[str] = set()
+    for each in reversed(CHECKS):
+        if each.group in groups or each.anchor in wanted:
+            wanted |= {each.anchor, *each.needs}
+    return [each for each in CHECKS if each.anchor in wanted]
+
+
+def counts(results: Sequence[check.Result]) -> dict[str, int]:
+    """How many checks were made, and how many ended in each state; the keys of the `--json` summary."""
+    by_state = {state.value.replace(" ", "_"): sum(r.state is state for r in results) for state in check.State}
+    return {"checked": len(results), **by_state}
+
+
+def _plan(_target: Target, env: Environment) -> Plan:
+    return Plan("check", digest([each.anchor for each in CHECKS if each.applies(env)]))
+
+
+def _apply(target: Target, env: Environment, _plan: Plan) -> None:
+    journal = Journal.of_process()
+    results = []
+    for result in check.run(CHECKS, target, env):
+        results.append(result)
+        journal.write("check", result=result.as_json())
+        if result.state is not check.State.OK:
+            target.say(f"{result.state}: {result.check.claim}: {result.detail}")
+    failed = [result for result in results if result.fatal]
+    if failed:
+        first = failed[0]
+        raise MeshwrightError(
+            f"{len(failed)} of {len(results)} checks do not hold, first: {first.check.claim}: {first.detail}",
+            hint=f"{first.check.hint} (docs/checks.md#{first.check.anchor})",
+        )
+    if not results:
+        raise MeshwrightError("0 checks were made, so nothing is known to hold")
+    warnings = counts(results)["warning"]
+    target.say(
+        f"{len(results)} checks were made, {warnings} with a warning" if warnings else f"{len(results)} checks hold"
+    )
+
+
+hold = Step("check", _plan, _apply, check=True)
+"""Makes all checks. Its plan is always empty; it fails when a fatal check does not hold or could not be verified."""

@@ -1,0 +1,65 @@
+"""What several checks look at: the session, and objects as lists of names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from meshwright import cluster, pods
+from meshwright.check import Failed, NotVerified
+from meshwright.environment import Environment
+from meshwright.kube import Session
+from meshwright.target import Target
+
+__all__ = ["Object", "counted", "injected", "istiods", "listed", "revision", "session"]
+
+Object = dict[str, Any]
+
+_SHOWN = 5
+
+
+def session(target: Target, env: Environment) -> Session:
+    """The session with the environment's cluster.
+
+    Raises Failed: there is provably none that could answer; NotVerified: it cannot be known yet.
+    """
+    found = cluster.session(target, env)
+    if found is not None:
+        return found
+    unknown = cluster.view(target, env).state is cluster.State.UNKNOWN
+    raise (NotVerified if unknown else Failed)(cluster.no_session(target, env))
+
+
+def revision(env: Environment) -> str:
+    """The value of the label istio.io/rev on what belongs to the environment's control plane."""
+    return env.istio.revision or "default"
+
+
+def istiods(env: Environment) -> str:
+    """The label selector of the Deployments and pods of the environment's istiod."""
+    return f"app=istiod,istio.io/rev={revision(env)}"
+
+
+def injected(live: Session) -> list[Object]:
+    """The pods in all namespaces that istiod gives a sidecar to, without those that have ended."""
+    namespaces = {namespace["metadata"]["name"]: namespace for namespace in live.list("v1", "Namespace")}
+    return [
+        pod
+        for pod in live.list("v1", "Pod")
+        # A namespace that came between the two lists is looked at the next time.
+        if (around := namespaces.get(pod["metadata"]["namespace"])) is not None
+        and not pods.finished(pod)
+        and pods.wants_sidecar(pod, around)
+    ]
+
+
+def listed(names: Iterable[str]) -> str:
+    """Names for a sentence, sorted; the first five and how many more."""
+    names = sorted(names)
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more
+
+
+def counted(count: int, noun: str) -> str:
+    """`1 pod`, `2 pods`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {'proxies' if noun == 'proxy' else noun + 's'}"

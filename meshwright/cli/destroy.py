@@ -1,0 +1,58 @@
+"""`meshwright destroy`."""
+
+from __future__ import annotations
+
+import click
+
+from meshwright import deploy as deploys
+from meshwright import destroy
+from meshwright.cli.child import run_deploy
+from meshwright.cli.common import environment_argument, json_option, opened, targets
+from meshwright.cli.consent import typed
+from meshwright.cli.output import Output, coloured
+from meshwright.cli.plan import show
+from meshwright.errors import Exit
+from meshwright.execution import Execution, Options
+from meshwright.plan import Plan, approval
+from meshwright.render import plan_lines, summary
+
+__all__ = ["command"]
+
+
+@click.command(
+    "destroy",
+    help="Delete the k3d cluster of ENV with everything in it, after its name was typed. Existing and protected "
+    "clusters are refused.",
+    epilog="Example: meshwright destroy lab --confirm lab",
+)
+@environment_argument
+@json_option
+@click.option("--confirm", metavar="NAME", help="The environment's name, instead of typing it.")
+@click.option("--plan", "plan_only", is_flag=True, help="Show what would go and stop.")
+def command(environment: str, as_json: bool, confirm: str | None, plan_only: bool) -> int:
+    """Plans, stops with 0 when there is nothing to delete, else asks for the name and runs deploys/destroy.py."""
+    output = Output(as_json, "destroy", environment)
+    project, loaded = opened(environment)
+    destroy.refuse(loaded.env)
+    plans: list[Plan] = []
+    with targets(project, loaded, quiet=as_json) as hosts:
+        for target in hosts:
+            plans += Execution(target, loaded.env, deploys.load(project, "destroy"), Options()).preview()
+    if plan_only:
+        show(output, plans)
+        return Exit.OK
+    output.answer(coloured(line) for line in plan_lines(plans))
+    if all(plan.empty for plan in plans):
+        output.document(ok=True, summary=summary(plans), steps=[], digest=approval(plans))
+        return Exit.OK
+    typed(f"This cannot be undone. Type {environment} to go on", environment, confirm)
+    data = {"approved": approval(plans)} if len(loaded.env.hosts) == 1 else {}
+    done = run_deploy(project, environment, "destroy", data, say=output.human)
+    output.document(
+        ok=done.exit is Exit.OK,
+        summary={**summary(plans), "changed": done.changed},
+        steps=done.steps,
+        digest=approval(plans),
+        **({"error": done.error} if done.error else {}),
+    )
+    return done.exit
