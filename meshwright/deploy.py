@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import difflib
 import runpy
+import traceback
 from collections.abc import Sequence
 from contextvars import ContextVar
+from pathlib import Path
 
-from meshwright.errors import BadInput
+from meshwright.errors import BadInput, MeshwrightError
 from meshwright.project import Project
 from meshwright.step import Step
 
@@ -41,7 +43,7 @@ def names(project: Project) -> list[str]:
 def load(project: Project, name: str) -> list[Step]:
     """The steps of deploys/NAME.py (`-` in a name is `_` in the file's).
 
-    Raises BadInput: no such deploy, or a file without a list `steps`.
+    Raises BadInput: no such deploy, a mistake in the file, or no list `steps` in it.
     """
     stem = name.replace("-", "_")
     path = project.root / "deploys" / f"{stem}.py"
@@ -55,6 +57,14 @@ def load(project: Project, name: str) -> list[Step]:
     token = _reading.set(True)
     try:
         steps = runpy.run_path(str(path)).get("steps")
+    except MeshwrightError:
+        raise
+    except Exception as error:
+        line = _line(error, path)
+        if line is None:
+            raise
+        said = f"{type(error).__name__}: {getattr(error, 'msg', None) or error}"
+        raise BadInput(f"{path.relative_to(project.root)}:{line}: {said}") from None
     finally:
         _reading.reset(token)
     if not isinstance(steps, list) or not all(isinstance(step, Step) for step in steps):
@@ -63,3 +73,13 @@ def load(project: Project, name: str) -> list[Step]:
             hint="End the file with `steps = [...]` and `run(steps)`; docs/extending.md shows one",
         )
     return steps
+
+
+def _line(error: Exception, path: Path) -> int | None:
+    """The line of the file that made this error; None for an error of other code, which is a defect of that."""
+    if isinstance(error, SyntaxError):
+        return error.lineno if error.filename == str(path) else None
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if frame.filename == str(path)]
+    ours = isinstance(error, ImportError) or frames[-1].filename == str(path)
+    return lines[-1] if lines and ours else None

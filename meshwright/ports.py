@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import socket
 
 from meshwright.errors import MeshwrightError, Refused, Unreachable
@@ -13,38 +14,43 @@ __all__ = ["choose", "holder", "taken"]
 # Below the range from which Linux and macOS give ports to outgoing connections, above the well-known ones.
 _FIRST, _LAST = 20000, 29999
 _TRIES = 50
+# Commands that list who listens on a port, and how each writes the name and number of a process.
+_LISTENERS = (
+    (("ss", "-ltnpH", "sport = :{}"), re.compile(r'"(?P<name>[^"]+)",pid=(?P<pid>\d+)')),
+    (("lsof", "-nP", "-iTCP:{}", "-sTCP:LISTEN", "-Fcp"), re.compile(r"^p(?P<pid>\d+)\nc(?P<name>.+)$", re.MULTILINE)),
+)
 
 
 def taken(target: Target, port: int) -> bool:
     """True when something on the host has 127.0.0.1:`port`."""
-    if not target.local:
-        try:
-            target.connect("127.0.0.1", port, timeout=3).close()
-        except Unreachable:
-            return False
-        return True
-    with socket.socket() as probe:
-        # As dockerd binds: a port in TIME_WAIT is free, a port with a listener is not.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return True
-    return False
+    if target.local:
+        with socket.socket() as probe:
+            # As dockerd binds: a port in TIME_WAIT is free, a port with a listener is not.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+                return False
+            except PermissionError:
+                pass  # below 1024: the engine may open it, this user may not
+            except OSError:
+                return True
+    try:
+        target.connect("127.0.0.1", port, timeout=3).close()
+    except Unreachable:
+        return False
+    return True
 
 
 def holder(target: Target, port: int) -> str:
     """Who listens on `port`, as well as the host can tell."""
-    for command in (
-        ["ss", "-ltnpH", f"sport = :{port}"],
-        ["lsof", "-nP", f"-iTCP:{port}", "-sTCP:LISTEN", "-Fcp"],
-    ):
+    for command, entry in _LISTENERS:
         try:
-            text = target.run(command, timeout=5, ok=None).text.strip()
+            text = target.run([word.format(port) for word in command], timeout=5, ok=None).text
         except MeshwrightError:
             continue
-        if text:
-            return text.split("users:")[-1].replace("\n", " ").strip()
+        found = [f"{match['name']} (process {match['pid']})" for match in entry.finditer(text)]
+        if found:
+            return ", ".join(found)
     return "a process that this user may not see"
 
 
