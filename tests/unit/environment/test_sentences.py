@@ -178,6 +178,11 @@ def test_one_value(project: Callable[..., Project], k3d: str, added: str, place:
         ("cluster: {kind: [k3d]}", f"{FILE}:1:11: cluster.kind is a list; it must be k3d or existing"),
         ("cluster: k3d", f"{FILE}:1:10: cluster is k3d; it must be a mapping"),
         ("cluster:", f"{FILE}:1:9: cluster is empty; it must be a mapping"),
+        # a misspelt key is not told to be missing as well
+        (
+            "cluster: {kind: k3d, imgae: a:1}",
+            f"{FILE}:1:22: cluster.imgae is not a known key; the nearest is image; known here: {CLUSTER}",
+        ),
         (
             "cluster: {knid: k3d, image: a:1}",
             f"{FILE}:1:11: cluster.knid is not a known key; the nearest is kind; known here: "
