@@ -1,7 +1,7 @@
 """The values of one environment, typed. Every key that group_data/*.yaml may have is here.
 
-The docstring of a field is what the JSON Schema tells editors. What concerns more than one value is in
-`meshwright.environment.rules`.
+The docstring of a field is what the JSON Schema tells editors (`meshwright.environment.schema` reads it). What
+concerns more than one value is in `meshwright.environment.rules`.
 """
 
 from __future__ import annotations
@@ -48,9 +48,7 @@ __all__ = [
 class Model(BaseModel):
     """Unknown keys are refused, values are not coerced (a port given as text is an error), instances are constant."""
 
-    model_config = ConfigDict(
-        extra="forbid", strict=True, frozen=True, populate_by_name=True, use_attribute_docstrings=True
-    )
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, populate_by_name=True)
 
 
 class Host(Model):
