@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import os
 import posixpath
 import shutil
 import tarfile
@@ -11,6 +13,21 @@ from pathlib import Path, PurePosixPath
 from meshwright.errors import MeshwrightError
 
 __all__ = ["unpack"]
+
+# KeyError: a hard link to what is not in the archive. ValueError: a name that no file can have. The rest of OSError is
+# about the disk, not about the archive.
+_DAMAGED = (
+    tarfile.TarError,
+    EOFError,
+    zlib.error,
+    KeyError,
+    ValueError,
+    gzip.BadGzipFile,
+    FileExistsError,
+    FileNotFoundError,
+    IsADirectoryError,
+    NotADirectoryError,
+)
 
 
 def unpack(archive: Path, what: str, into: Path) -> None:
@@ -27,7 +44,12 @@ def unpack(archive: Path, what: str, into: Path) -> None:
         for place, leads_to in links:
             place.parent.mkdir(parents=True, exist_ok=True)
             place.symlink_to(leads_to)
-    except (tarfile.TarError, EOFError, zlib.error, FileExistsError, IsADirectoryError, NotADirectoryError) as error:
+        # Only now is it known where a link through another link leads.
+        top = os.path.realpath(into)
+        for place, leads_to in links:
+            if not Path(os.path.realpath(place)).is_relative_to(top):
+                raise MeshwrightError(f"{archive.name} is refused: the link to {leads_to!r} leads out of it")
+    except _DAMAGED as error:
         _remove(into)
         raise MeshwrightError(f"{archive.name} is not an archive that can be unpacked: {error}") from None
     except BaseException:

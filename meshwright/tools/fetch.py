@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import os
 import socket
+import ssl
 import threading
 import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -41,20 +43,12 @@ def download(url: str, sha256: str, into: Path, limits: Limits) -> None:
     was cut, took too long, cannot be written, or has another sha256.
     """
     part = into.with_name(f"{into.name}.part")
-    digest, got, length = hashlib.sha256(), 0, ""
-    end = time.monotonic() + limits.total
+    digest = hashlib.sha256()
     try:
         with _answer(url, limits) as response, part.open("wb") as file:
-            length = response.headers.get("content-length", "")
-            for piece in _pieces(response, url):
+            for piece in _pieces(response, url, limits):
                 digest.update(piece)
-                got += file.write(piece)
-                if time.monotonic() > end:
-                    raise MeshwrightError(
-                        f"{url} was not downloaded within {limits.total:g} s ({_amount(got, length)}); "
-                        "nothing was changed",
-                        hint="Run again on a faster connection",
-                    )
+                file.write(piece)
             file.flush()
             os.fsync(file.fileno())
         if digest.hexdigest() != sha256:
@@ -75,7 +69,7 @@ def text(url: str, limits: Limits) -> str:
     """
     data = b""
     with _answer(url, limits) as response:
-        for piece in _pieces(response, url):
+        for piece in _pieces(response, url, limits):
             data += piece
             if len(data) > _MOST_TEXT:
                 raise MeshwrightError(f"{url} is not a list of checksums: it has more than {_MOST_TEXT} bytes")
@@ -90,6 +84,7 @@ def _answer(url: str, limits: Limits) -> Iterator[httpx2.Response]:
 
     client = httpx2.Client(
         timeout=httpx2.Timeout(limits.stall, connect=limits.connect),
+        verify=_tls(),
         follow_redirects=True,
         # A body that is compressed on the way would have another sha256 than the file.
         headers={"User-Agent": f"meshwright/{__version__}", "Accept-Encoding": "identity"},
@@ -109,15 +104,29 @@ def _answer(url: str, limits: Limits) -> Iterator[httpx2.Response]:
             response.close()
 
 
-def _pieces(response: httpx2.Response, url: str) -> Iterator[bytes]:
+@cache
+def _tls() -> ssl.SSLContext:
+    """Reading the system's certificates takes longer than a small download: once per run is enough."""
     import httpx2
 
+    return httpx2.create_ssl_context()
+
+
+def _pieces(response: httpx2.Response, url: str, limits: Limits) -> Iterator[bytes]:
+    import httpx2
+
+    end = time.monotonic() + limits.total
     try:
-        yield from response.iter_raw()
+        for piece in response.iter_raw():
+            yield piece
+            if time.monotonic() > end:
+                raise MeshwrightError(
+                    f"{url} was not downloaded within {limits.total:g} s ({_progress(response)}); nothing was changed",
+                    hint="Run again on a faster connection",
+                )
     except httpx2.HTTPError as error:
-        got = _amount(response.num_bytes_downloaded, response.headers.get("content-length", ""))
         raise MeshwrightError(
-            f"the download of {url} was cut after {got} ({_reason(error)}); nothing was changed",
+            f"the download of {url} was cut after {_progress(response)} ({_reason(error)}); nothing was changed",
             hint="Run again",
         ) from None
 
@@ -154,5 +163,6 @@ def _reason(error: Exception) -> str:
     return str(error).strip().partition("\n")[0] or type(error).__name__
 
 
-def _amount(got: int, length: str) -> str:
-    return f"{got} of {length} bytes" if length.isdigit() else f"{got} bytes"
+def _progress(response: httpx2.Response) -> str:
+    length = response.headers.get("content-length", "")
+    return f"{response.num_bytes_downloaded} of {length} bytes" if length else f"{response.num_bytes_downloaded} bytes"

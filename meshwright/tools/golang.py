@@ -96,7 +96,7 @@ def _run(command: list[str], root: Path, module: GoModule, env: dict[str, str]) 
     except ProcessError as error:
         said = (error.output.strip().splitlines() or [error.message])[-1]
         raise MeshwrightError(
-            f"{module.package} cannot be built from {module.folder}: {said}",
+            f"`go {command[1]}` for {module.module} failed in {module.folder}: {said}",
             hint="Go asks the module proxy that `go env GOPROXY` names; see whether this machine reaches it",
         ) from None
 

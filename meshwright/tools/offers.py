@@ -90,8 +90,8 @@ def none_left(target: Target, catalog: Catalog, tool: Tool, version: str, passed
     known = sorted({tool.module.builds, *catalog.pins.get(tool.name, {})})
     return BadInput(
         sentence,
-        hint=f"Set {tool.key} to a version that can be had ({', '.join(known)}), or pin this one where its publisher "
-        f"can be reached: make pin TOOL={tool.name} VERSION={version}",
+        hint=f"Set {tool.key} to a version that can be had ({', '.join(known)}), or run `make pin` where its publisher "
+        "can be reached",
     )
 
 
@@ -119,7 +119,7 @@ def _release(target: Target, catalog: Catalog, tool: Tool, version: str, part: s
 
     def take(work: Work, into: str) -> None:
         name = Path(url).name
-        packed, made = work.folder / name, work.folder / "made"
+        packed, made = work.folder / name, work.folder / f"unpacked {part.replace('/', '-')}"
         with complaints(str(packed)):
             # Tool and samples come in one archive: what this run has downloaded and checked is not asked for twice.
             if not packed.exists():
@@ -152,7 +152,7 @@ def _module(target: Target, tool: Tool, version: str, samples: str | None) -> Of
         return Passed(f"{module.folder} could be built, but {have} {needs}", Cause.NO_GO)
 
     def take(work: Work, into: str) -> None:
-        made = work.folder / "built"
+        made = work.folder / ("built" if samples is None else "source")
         if samples is None:
             work.target.say(
                 f"building {module.package}; the first time this takes about {module.minutes} min on 2 cores"

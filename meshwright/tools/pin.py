@@ -20,6 +20,8 @@ from meshwright.tools.table import STOCK, Catalog, Tool, wanted
 
 __all__ = ["main", "pin", "row", "wanted_by_project"]
 
+# The name that Go gives to a commit without a tag (go.dev/ref/mod#pseudo-versions).
+_PSEUDO = re.compile(r"-\d{14}-[0-9a-f]{12}$")
 _LINE = re.compile(r"([0-9a-fA-F]{64})(?:\s+\*?(\S+))?")
 
 
@@ -93,8 +95,8 @@ def _digest(text: str, name: str) -> str | None:
 
 
 def wanted_by_project(catalog: Catalog, project: Project) -> list[tuple[str, str]]:
-    """The releases that the project's environments want and that are not pinned for every platform; versions that
-    only a Go module builds have no release."""
+    """The releases that the project's environments want and that are not pinned for every platform; a commit between
+    two releases, which only a Go module builds, has none."""
     from meshwright import environment
 
     wishes = dict.fromkeys(
@@ -103,7 +105,7 @@ def wanted_by_project(catalog: Catalog, project: Project) -> list[tuple[str, str
     return [
         (tool, version)
         for tool, version in wishes
-        if not re.search("alpha|beta|rc", version)
+        if not (version == catalog.tools[tool].module.builds and _PSEUDO.search(catalog.tools[tool].module.pinned))
         and set(catalog.pins.get(tool, {}).get(version, {})) != set(pins.PLATFORMS)
     ]
 

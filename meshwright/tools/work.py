@@ -8,6 +8,7 @@ import io
 import os
 import shutil
 import tarfile
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -65,7 +66,7 @@ class Work:
 def begin(target: Target) -> Iterator[Work]:
     """Waits for another installation in this project to end, then gives an empty folder.
 
-    A run that was killed may have left files in that folder: they were never complete and are removed. The lock is
+    A run that was killed may have left such a folder: nothing in it was ever complete, and it is removed. The lock is
     the kernel's, so a killed holder holds nothing.
 
     Raises Refused: the other run did not end within an hour. MeshwrightError: the folder cannot be written.
@@ -76,10 +77,11 @@ def begin(target: Target) -> Iterator[Work]:
         lock = os.open(home / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         _wait(lock, target)
-        folder = home / ".work"
-        with complaints(str(folder)):
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir()
+        with complaints(str(home)):
+            for left in home.glob(".work-*"):
+                shutil.rmtree(left, ignore_errors=True)
+            # A new name each time: a Go build that outlived its killed run may still write to the old one.
+            folder = Path(tempfile.mkdtemp(prefix=".work-", dir=home))
         try:
             yield Work(target, folder)
         finally:
