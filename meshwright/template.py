@@ -19,12 +19,15 @@ _OWN = Path(__file__).with_name("templates")
 @cache
 def _jinja(folder: Path) -> Environment:
     # Not HTML: nothing is escaped; a template quotes a value by `tojson`. An undefined value is an error.
-    return Environment(
+    jinja = Environment(
         loader=FileSystemLoader([folder, _OWN]),
         undefined=StrictUndefined,
         autoescape=False,
         keep_trailing_newline=True,
     )
+    # JSON escapes what is beyond U+FFFF as a pair of surrogates, which is no character in YAML.
+    jinja.policies["json.dumps_kwargs"] = {"sort_keys": True, "ensure_ascii": False}
+    return jinja
 
 
 def render(project: Project, name: str, /, **values: Any) -> str:

@@ -7,8 +7,13 @@ from pathlib import Path
 
 import pytest
 from fakes import FakeTarget
+from hypothesis import settings
 
 from meshwright.project import Project
+
+# How long one example takes says more about the machine than about the code.
+settings.register_profile("unit", deadline=None)
+settings.load_profile("unit")
 
 
 @pytest.fixture(autouse=True)
