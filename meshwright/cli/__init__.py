@@ -72,7 +72,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run(arguments: list[str]) -> int:
     """Runs the command with `arguments` and gives its exit code. No traceback of an expected failure gets out."""
-    output = Output(json="--json" in arguments)
+    words = [argument for argument in arguments if not argument.startswith("-")]
+    command = words[0] if words and words[0] in COMMANDS else ""
+    output = Output("--json" in arguments, command, words[1] if command and len(words) > 1 else None)
     try:
         result = root.main(arguments, prog_name="meshwright", standalone_mode=False)
     except click.exceptions.Exit as done:

@@ -77,5 +77,15 @@ def report(output: Output, error: MeshwrightError) -> None:
     output.document(
         ok=False,
         summary={"checked": 0},
-        error={"message": error.message, "hint": error.hint, "exit": int(error.exit_code or Exit.ERROR)},
+        error={
+            "message": error.message,
+            "hint": error.hint,
+            "exit": int(error.exit_code or Exit.ERROR),
+            # Of bad values only; not asked by type, because importing environments costs more than a `--help`.
+            **(
+                {"problems": [problem.as_json() for problem in found]}
+                if (found := getattr(error, "problems", ()))
+                else {}
+            ),
+        },
     )
