@@ -151,11 +151,12 @@ def _samples_change(target: Target, catalog: Catalog, tool: Tool, version: str, 
     from meshwright.tools import offers
 
     options = offers.for_samples(target, catalog, tool, version)
+    there = store.look(target, [istio_samples.folder(target, version)]) != [None]
     return Change(
-        Action.ADD,
+        Action.CHANGE if there else Action.ADD,
         "Samples",
         "istio",
-        (Field("version", None, version),),
+        () if there else (Field("version", None, version),),
         _why(target, catalog, tool, version, why, options),
         _Todo(tool, version, options, samples=True),
     )

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from releases import BOOKINFO, Away, Here, World, environment, k3d
 
+from meshwright.plan import Action
 from meshwright.tools import istio_samples, step, store
 
 Damage = Callable[[Path, Path], object]
@@ -129,7 +130,7 @@ def test_samples_without_bookinfo_are_put_anew(world: World, installed: Here | A
     (folder / "mine").write_text("not of the release")
     (folder / BOOKINFO).unlink()
     plan = step.plan(installed, environment(), world.catalog)
-    assert [(c.kind, c.name) for c in plan.changes] == [("Samples", "istio")]
+    assert [(c.action, c.kind, c.name, c.fields) for c in plan.changes] == [(Action.CHANGE, "Samples", "istio", ())]
     assert f"{BOOKINFO} is missing" in plan.changes[0].why
     step.apply(installed, environment(), plan, world.catalog)
     assert step.plan(installed, environment(), world.catalog).empty
