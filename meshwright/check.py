@@ -98,26 +98,35 @@ def run(checks: Iterable[Check], target: Target, env: Environment, *, pause: flo
         if missing:
             state, detail = State.NOT_VERIFIED, f"not looked at, because {missing[0]} does not hold"
         else:
-            state, detail = _settle(check, target, env, start + check.retry, pause)
+            state, detail, hint = _settle(check, target, env, start + check.retry, pause)
+            # An error of the core knows better what to do than a check that can fail in several ways.
+            check = replace(check, hint=hint) if hint else check
         if state is State.OK:
             ok.add(check.anchor)
         yield Result(check, state, detail, time.monotonic() - start, skipped=bool(missing))
 
 
-def _settle(check: Check, target: Target, env: Environment, deadline: float, pause: float) -> tuple[State, str]:
+Found = tuple[State, str, str]
+
+
+def _settle(check: Check, target: Target, env: Environment, deadline: float, pause: float) -> Found:
     while True:
-        state, detail = _look(check, target, env)
-        if state in (State.OK, State.NOT_VERIFIED) or time.monotonic() + pause > deadline:
-            return state, detail
+        found = _look(check, target, env)
+        if found[0] in (State.OK, State.NOT_VERIFIED) or time.monotonic() + pause > deadline:
+            return found
         time.sleep(pause)
 
 
-def _look(check: Check, target: Target, env: Environment) -> tuple[State, str]:
+def _look(check: Check, target: Target, env: Environment) -> Found:
+    """State, detail, and the hint of an error of the core ("" where there is none)."""
+    bad = State.FAILED if check.fatal else State.WARNING
     try:
-        return State.OK, check.find(target, env)
+        return State.OK, check.find(target, env), ""
     except Failed as failed:
-        return (State.FAILED if check.fatal else State.WARNING), str(failed)
-    except (NotVerified, Unreachable, Forbidden) as error:
-        return State.NOT_VERIFIED, str(error)
+        return bad, str(failed), ""
+    except NotVerified as unknown:
+        return State.NOT_VERIFIED, str(unknown), ""
+    except (Unreachable, Forbidden) as error:
+        return State.NOT_VERIFIED, error.message, error.hint
     except MeshwrightError as error:
-        return (State.FAILED if check.fatal else State.WARNING), str(error)
+        return bad, error.message, error.hint

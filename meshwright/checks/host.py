@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import re
-
-from meshwright import engine
+from meshwright import disk, engine
 from meshwright.check import Check, Failed, NotVerified
 from meshwright.environment import Environment
 from meshwright.environment.model import K3dCluster
 from meshwright.lab import dockerd
 from meshwright.target import Target
 
-__all__ = ["CHECKS"]
+__all__ = ["CHECKS", "DOCKER_DATA"]
+
+DOCKER_DATA = "/var/lib/docker"
+"""Where a container engine keeps images, unless it was told otherwise."""
 
 _LEAST_FREE_GIB = 2.0
 # Of a node with all of Istio in it: 41 instances were counted, and the kernel's own default is 128 for each user.
 _INSTANCES_PER_NODE = 64
 _WATCHES_PER_NODE = 8192
-_DF_LINE = re.compile(r"\s(\d+)\s+(\d+)\s+(\d+)\s+\d+%\s+(/.*)$")
-# A folder that is not there yet will be made on the disk of its nearest parent.
-_DF = 'for d do while [ ! -d "$d" ]; do d=$(dirname "$d"); done; df -Pk "$d" || exit 1; done'
 
 
 def _is_k3d(env: Environment) -> bool:
@@ -39,12 +37,8 @@ def _engine(target: Target, env: Environment) -> str:
 
 def _disk(target: Target, env: Environment) -> str:
     found = engine.find(target, env)
-    data = str(dockerd.places(target.project).data) if found and found.kind == "lab" else "/var/lib/docker"
-    done = target.run(["sh", "-c", _DF, "sh", target.state, data], timeout=20)
-    free = {line[4]: int(line[3]) / 2**20 for line in map(_DF_LINE.search, done.text.splitlines()) if line}
-    if not free:
-        raise NotVerified(f"df printed no line that can be read: {done.text[:80]!r}")
-    mount, least = min(free.items(), key=lambda item: item[1])
+    data = str(dockerd.places(target.project).data) if found and found.kind == "lab" else DOCKER_DATA
+    mount, least = min(disk.free(target, [target.state, data]).items(), key=lambda item: item[1])
     told = f"{least:.1f} GiB free on {mount}"
     if least < _LEAST_FREE_GIB:
         raise Failed(f"{told}, at least {_LEAST_FREE_GIB:g} are needed")

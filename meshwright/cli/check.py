@@ -14,7 +14,7 @@ from meshwright.cli.common import environment_argument, json_option, opened, tar
 from meshwright.cli.output import Output
 from meshwright.errors import Exit, MeshwrightError
 
-__all__ = ["command", "lines"]
+__all__ = ["closing", "command", "lines"]
 
 _MARKS = {State.OK: "√", State.WARNING: "‼", State.FAILED: "×", State.NOT_VERIFIED: "?"}
 _COLOURS = {State.OK: "green", State.WARNING: "yellow", State.FAILED: "red", State.NOT_VERIFIED: "red"}
@@ -40,7 +40,6 @@ def command(environment: str, as_json: bool, groups: tuple[str, ...]) -> int:
     output = Output(as_json, "check", environment)
     project, loaded = opened(environment)
     results: list[Result] = []
-    marks = sys.stdout.isatty()
     with targets(project, loaded, quiet=as_json) as hosts:
         for target in hosts:
             group = ""
@@ -49,18 +48,20 @@ def command(environment: str, as_json: bool, groups: tuple[str, ...]) -> int:
                 if result.check.group != group:
                     group = result.check.group
                     output.answer([group if len(hosts) == 1 else f"{group} on {target.name}"])
-                output.answer(lines(result, marks=marks))
+                output.answer(lines(result))
     if not results:
         raise MeshwrightError(f"0 checks apply to {environment}, so nothing is known to hold")
     counts = checks.counts(results)
     ok = not any(result.fatal for result in results)
-    output.answer([_closing(counts)])
+    output.answer([closing(counts)])
     output.document(ok=ok, summary=counts, checks=[result.as_json() for result in results])
     return Exit.OK if ok else Exit.ERROR
 
 
-def lines(result: Result, *, marks: bool) -> Iterator[str]:
-    """A result for people: mark, claim and detail in one line; on failure hint and docs below it."""
+def lines(result: Result) -> Iterator[str]:
+    """A result for people: mark (a word where standard output is no terminal), claim and detail in one line; on failure
+    hint and docs below it."""
+    marks = sys.stdout.isatty()
     colour = marks and not os.environ.get("NO_COLOR")
     mark = _MARKS[result.state] if marks else f"{result.state.value:<{_WIDEST_STATE}}"
     shown = click.style(mark, fg=_COLOURS[result.state]) if colour else mark
@@ -72,7 +73,8 @@ def lines(result: Result, *, marks: bool) -> Iterator[str]:
         yield f"{below}docs: docs/checks.md#{result.check.anchor}"
 
 
-def _closing(counts: dict[str, int]) -> str:
+def closing(counts: dict[str, int]) -> str:
+    """The last line: how many checks were made, and how they ended."""
     parts = [f"{counts['ok']} ok"]
     parts += [f"{counts[key]} {key.replace('_', ' ')}" for key in ("warning", "failed", "not_verified") if counts[key]]
     return f"{counts['checked']} checks: {', '.join(parts)}."

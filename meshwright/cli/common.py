@@ -17,7 +17,14 @@ from meshwright.errors import MeshwrightError
 from meshwright.project import Project
 from meshwright.target import Local, Target
 
-__all__ = ["deploy_argument", "environment_argument", "json_option", "opened", "targets"]
+__all__ = [
+    "deploy_argument",
+    "environment_argument",
+    "json_option",
+    "opened",
+    "optional_environment_argument",
+    "targets",
+]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -40,6 +47,13 @@ def _completed(names: Callable[[Project], list[str]], incomplete: str) -> list[C
 def environment_argument(function: F) -> F:
     """The argument ENV."""
     return click.argument("environment", metavar="ENV", shell_complete=_complete_environment)(function)
+
+
+def optional_environment_argument(function: F) -> F:
+    """The argument ENV where it may be absent."""
+    return click.argument("environment", metavar="[ENV]", required=False, shell_complete=_complete_environment)(
+        function
+    )
 
 
 def deploy_argument(function: F) -> F:
