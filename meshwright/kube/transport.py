@@ -6,7 +6,7 @@ import contextlib
 import threading
 import time
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -31,22 +31,12 @@ _CHUNK = 65536
 _DIED = (httpcore2.ReadError, httpcore2.WriteError, httpcore2.RemoteProtocolError)
 
 
-@dataclass(frozen=True)
-class Answer:
-    """What came back. Header names are in lower case."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-
 class Upgraded:
     """The raw stream of a connection that left HTTP; one thread reads and writes it."""
 
-    def __init__(self, stream: httpcore2.NetworkStream, headers: Mapping[str, str], describe: str) -> None:
+    def __init__(self, stream: httpcore2.NetworkStream, describe: str) -> None:
         self._stream = stream
         self._describe = describe
-        self.headers = headers
 
     def read(self, deadline: float) -> bytes:
         """The next bytes, empty at the end. `deadline` is a time.monotonic(). Raises Unreachable."""
@@ -66,6 +56,16 @@ class Upgraded:
             raise Unreachable(f"{self._describe} gave no answer in time") from None
         except httpcore2.NetworkError as error:
             raise Unreachable(f"{self._describe} ended: {error}") from None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back. Header names are in lower case; `stream` is there after an upgrade."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    stream: Upgraded | None = None
 
 
 class Transport:
@@ -114,16 +114,51 @@ class Transport:
         headers = {"accept": accept, "accept-encoding": "gzip"}
         if body is not None:
             headers["content-type"] = content_type
-        again = method == "GET"
+
+        def ask(show: Pass) -> Answer:
+            with self._slot(deadline, method, path):
+                response = self._send(method, path, headers, body, show, deadline)
+                return self._answer(response, method, path, deadline)
+
+        return self._persist(ask, method, path, deadline, repeat=method == "GET")
+
+    @contextlib.contextmanager
+    def upgrade(
+        self, path: str, headers: Mapping[str, str], timeout: float, what: str, *, repeat: bool
+    ) -> Iterator[Answer]:
+        """Asks for another protocol, by a GET that is repeated as a read is if `repeat`. The answer has the `stream`
+        where the server agreed (status 101); it lasts as long as the block. `what` names it in errors.
+
+        Raises Unreachable.
+        """
+        deadline = time.monotonic() + timeout
+        held: list[httpcore2.Response] = []
+
+        def ask(show: Pass) -> Answer:
+            response = self._send("GET", path, dict(headers), None, show, deadline)
+            if response.status != 101:
+                return self._answer(response, "GET", path, deadline)
+            held.append(response)
+            return Answer(101, _headers(response), b"", Upgraded(response.extensions["network_stream"], what))
+
+        try:
+            yield self._persist(ask, "GET", path, deadline, repeat=repeat)
+        finally:
+            for response in held:
+                response.close()  # it cannot go back to HTTP, so this ends the connection
+
+    def _persist(
+        self, ask: Callable[[Pass], Answer], method: str, path: str, deadline: float, *, repeat: bool
+    ) -> Answer:
+        """Asks until there is an answer that will not change by asking again."""
         show = self._credentials.get()
         renewed = False
         while True:
             try:
-                with self._slot(deadline, method, path):
-                    answer = self._once(method, path, headers, body, show, deadline)
+                answer = ask(show)
             except _DIED as error:
-                if again:
-                    again = False
+                if repeat:
+                    repeat = False
                     continue
                 raise self._ended(error, method, path) from None
             if answer.status == 401 and not renewed and (new := self._credentials.renew(show)):
@@ -134,29 +169,6 @@ class Transport:
                 return answer
             time.sleep(pause)
 
-    def upgrade(self, path: str, headers: Mapping[str, str], timeout: float | None = None) -> Answer | _Upgrade:
-        """Asks for another protocol: a context manager that gives the stream, or the Answer of a server that said no.
-
-        Raises Unreachable.
-        """
-        deadline = time.monotonic() + (timeout or self.timeout)
-        show = self._credentials.get()
-        for attempt in range(2):
-            try:
-                response = self._send("GET", path, {**headers}, None, show, deadline)
-                if response.status == 101:
-                    return _Upgrade(response, Upgraded(response.extensions["network_stream"], _headers(response), path))
-                answer = self._answer(response, "GET", path, deadline)
-            except _DIED as error:
-                if attempt == 0:
-                    continue
-                raise self._ended(error, "GET", path) from None
-            if answer.status == 401 and attempt == 0 and (new := self._credentials.renew(show)):
-                show = new
-                continue
-            return answer
-        raise AssertionError("not reached")
-
     @contextlib.contextmanager
     def _slot(self, deadline: float, method: str, path: str) -> Iterator[None]:
         if not self._slots.acquire(timeout=max(deadline - time.monotonic(), 0)):
@@ -165,12 +177,6 @@ class Transport:
             yield
         finally:
             self._slots.release()
-
-    def _once(
-        self, method: str, path: str, headers: dict[str, str], body: bytes | None, show: Pass, deadline: float
-    ) -> Answer:
-        response = self._send(method, path, headers, body, show, deadline)
-        return self._answer(response, method, path, deadline)
 
     def _send(
         self, method: str, path: str, headers: dict[str, str], body: bytes | None, show: Pass, deadline: float
@@ -244,20 +250,6 @@ class Transport:
         return Unreachable(
             f"the API server at {self._context.server} ended {method} {path.partition('?')[0]}: {why}{unknown}"
         )
-
-
-class _Upgrade:
-    """Holds the connection while the block runs, and ends it then: it cannot go back to HTTP."""
-
-    def __init__(self, response: httpcore2.Response, stream: Upgraded) -> None:
-        self._response = response
-        self._stream = stream
-
-    def __enter__(self) -> Upgraded:
-        return self._stream
-
-    def __exit__(self, *_: object) -> None:
-        self._response.close()
 
 
 def _headers(response: httpcore2.Response) -> dict[str, str]:

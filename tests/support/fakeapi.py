@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import datetime as dt
+import hashlib
 import http.server
 import ipaddress
 import json
@@ -19,6 +20,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from wsproto.connection import Connection, ConnectionType
+from wsproto.events import BytesMessage, CloseConnection, Ping
 
 DAY = dt.timedelta(days=1)
 
@@ -253,3 +256,47 @@ def write_config(
     path = folder / "kubeconfig"
     path.write_text(yaml.safe_dump(document))
     return path
+
+
+class ServerSocket:
+    """The server's end of a WebSocket with channels, for `Reply.take_over`."""
+
+    def __init__(self, handler: Any, protocol: str) -> None:
+        self._handler = handler
+        self._socket = Connection(ConnectionType.SERVER)
+        key = handler.headers["sec-websocket-key"] + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+        accept = b64(hashlib.sha1(key.encode()).digest())
+        lines = ("connection: upgrade", "upgrade: websocket", f"sec-websocket-accept: {accept}")
+        head = "\r\n".join(["HTTP/1.1 101 Switching Protocols", *lines, f"sec-websocket-protocol: {protocol}", "", ""])
+        handler.wfile.write(head.encode())
+
+    def send(self, channel: int, data: bytes, *, finished: bool = True) -> None:
+        self._write(BytesMessage(bytes([channel]) + data, message_finished=finished))
+
+    def go_on(self, data: bytes) -> None:
+        """The last part of a message that was not finished."""
+        self._write(BytesMessage(data))
+
+    def ping(self) -> None:
+        self._write(Ping(b"there?"))
+
+    def close(self) -> None:
+        self._write(CloseConnection(1000))
+
+    def receive(self) -> Any:
+        """The next event that the client caused; None when it has gone."""
+        while True:
+            for event in self._socket.events():
+                return event
+            data = self._handler.connection.recv(65536)
+            if not data:
+                return None
+            self._socket.receive_data(data)
+
+    def _write(self, event: Any) -> None:
+        self._handler.wfile.write(self._socket.send(event))
+
+
+def websocket(protocol: str, script: Callable[[ServerSocket], None]) -> Reply:
+    """A Reply that becomes a WebSocket and plays `script`."""
+    return Reply(take_over=lambda handler: script(ServerSocket(handler, protocol)))
