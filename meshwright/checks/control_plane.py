@@ -5,9 +5,19 @@ from __future__ import annotations
 from meshwright import namespaces as wanted_namespaces
 from meshwright import pods
 from meshwright.check import Check, Failed, NotVerified
-from meshwright.checks.facts import Object, counted, istiods, listed, revision, session
+from meshwright.checks.facts import (
+    MONITORING,
+    Object,
+    counted,
+    has_istiod,
+    istiods,
+    listed,
+    ready_istiods,
+    revision,
+    session,
+)
 from meshwright.environment import Environment
-from meshwright.kube import Session
+from meshwright.kube import Session, portforward
 from meshwright.kube.explain import explain
 from meshwright.kube.rollout import progress
 from meshwright.target import Target
@@ -19,11 +29,6 @@ _WEBHOOKS = ("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration")
 _INJECTION, _REVISION = "istio-injection", "istio.io/rev"
 # With one of each, whatever is restarted is away for a while.
 _REDUNDANT = 2
-
-
-def _has_istiod(env: Environment) -> bool:
-    # The other two profiles have no control plane in this cluster.
-    return env.istio.profile not in ("remote", "empty")
 
 
 def _available(target: Target, env: Environment) -> str:
@@ -44,19 +49,24 @@ def _available(target: Target, env: Environment) -> str:
 
 def _version(target: Target, env: Environment) -> str:
     live = session(target, env)
-    running = [pod for pod in live.list("v1", "Pod", env.istio.namespace, labels=istiods(env)) if pods.ready(pod)]
-    if not running:
-        raise Failed(f"no pod with {istiods(env)} is ready")
-    tag = env.istio.tag or env.istio.version
-    others = {name: image for pod in running for name, image in _images(pod) if image.rpartition(":")[2] != tag}
+    running = ready_istiods(live, env)
+    said = dict(zip(map(pods.name, running), live.map(lambda pod: _says(live, pod), running), strict=True))
+    # VERSION-COMMIT-STATUS; a version may have dashes of its own.
+    others = {name: version for name, version in said.items() if not f"{version}-".startswith(f"{env.istio.version}-")}
     if others:
-        name, image = sorted(others.items())[0]
-        raise Failed(f"{len(others)} of {counted(len(running), 'istiod')} not {tag}: {name} runs {image}")
-    return f"{counted(len(running), 'istiod')} of {tag}"
+        name, version = min(others.items())
+        what = f"{len(others)} of {counted(len(running), 'istiod')} not {env.istio.version}"
+        raise Failed(f"{what}: {name} says that it is {version}")
+    return f"{counted(len(running), 'istiod')} of {env.istio.version}"
 
 
-def _images(pod: Object) -> list[tuple[str, str]]:
-    return [(pods.name(pod), c["image"]) for c in pod["spec"]["containers"] if c["name"] == "discovery"]
+def _says(live: Session, pod: Object) -> str:
+    """What an istiod says its version is. Its image's tag is only what somebody called it."""
+    metadata = pod["metadata"]
+    status, body = portforward.http_get(live, metadata["namespace"], metadata["name"], MONITORING, "/version")
+    if status != 200:
+        raise NotVerified(f"{pods.name(pod)} answers {status} to /version")
+    return body.decode(errors="replace").strip()
 
 
 def _webhooks(target: Target, env: Environment) -> str:
@@ -150,7 +160,7 @@ CHECKS = (
         hint="`kubectl -n {env.istio.namespace} describe pods -l app=istiod` and the logs of istiod say more",
         retry=10,
         needs=("api-server-ready",),
-        applies=_has_istiod,
+        applies=has_istiod,
     ),
     Check(
         group="control-plane",
@@ -160,7 +170,7 @@ CHECKS = (
         hint="`meshwright plan {env.name}` shows what `meshwright apply {env.name}` would change",
         retry=10,
         needs=("istiod-available",),
-        applies=_has_istiod,
+        applies=has_istiod,
     ),
     Check(
         group="control-plane",
@@ -170,7 +180,7 @@ CHECKS = (
         hint="istiod sets both fields when it is ready; if they stay open, its log says why. Never set them by hand",
         retry=10,
         needs=("istiod-available",),
-        applies=_has_istiod,
+        applies=has_istiod,
     ),
     Check(
         group="control-plane",

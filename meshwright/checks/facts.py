@@ -11,9 +11,23 @@ from meshwright.environment import Environment
 from meshwright.kube import Session
 from meshwright.target import Target
 
-__all__ = ["Object", "counted", "injected", "istiods", "listed", "revision", "session"]
+__all__ = [
+    "MONITORING",
+    "Object",
+    "counted",
+    "has_istiod",
+    "injected",
+    "istiods",
+    "listed",
+    "ready_istiods",
+    "revision",
+    "session",
+]
 
 Object = dict[str, Any]
+
+MONITORING = 15014
+"""The port at which istiod answers questions about itself, in plain HTTP."""
 
 _SHOWN = 5
 
@@ -35,9 +49,22 @@ def revision(env: Environment) -> str:
     return env.istio.revision or "default"
 
 
+def has_istiod(env: Environment) -> bool:
+    """Whether the control plane is in the environment's own cluster: two profiles have none."""
+    return env.istio.profile not in ("remote", "empty")
+
+
 def istiods(env: Environment) -> str:
     """The label selector of the Deployments and pods of the environment's istiod."""
     return f"app=istiod,istio.io/rev={revision(env)}"
+
+
+def ready_istiods(live: Session, env: Environment) -> list[Object]:
+    """The ready pods of the environment's istiod. Raises Failed where there are none."""
+    found = [pod for pod in live.list("v1", "Pod", env.istio.namespace, labels=istiods(env)) if pods.ready(pod)]
+    if not found:
+        raise Failed(f"no pod with {istiods(env)} is ready in namespace {env.istio.namespace}")
+    return found
 
 
 def injected(live: Session) -> list[Object]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 
-from meshwright import cluster, istio, pods, tools
+from meshwright import istio, pods
 from meshwright.check import Check, Failed, NotVerified
 from meshwright.checks.facts import counted, listed, session
 from meshwright.environment import Environment
-from meshwright.errors import ProcessError
+from meshwright.kube import exec as kube_exec
 from meshwright.kube.explain import explain
 from meshwright.kube.rollout import progress
 from meshwright.target import Target
@@ -67,18 +67,13 @@ def _inside(target: Target, env: Environment) -> str:
     if not running:
         raise Failed(f"no pod of ratings is ready in namespace {namespace}")
     pod = running[0]["metadata"]["name"]
-    kubectl = [tools.path(target, env, "kubectl"), "--kubeconfig", cluster.kubeconfig_path(target, env)]
-    kubectl += ["--context", cluster.context(target, env), "--namespace", namespace]
     url = "http://productpage:9080/productpage"
-    try:
-        done = target.run(
-            [*kubectl, "exec", pod, "--container", "ratings", "--", "curl", "-sS", "-m", str(_SECONDS), url],
-            timeout=_SECONDS + 10,
-        )
-    except ProcessError as error:
-        raise Failed(f"{url} asked from {pod}: {error.message}") from None
-    if why := faults(done.text):
-        raise Failed(why)
+    command = ["curl", "--silent", "--show-error", "--max-time", str(_SECONDS), url]
+    code, out, said = kube_exec.run(live, namespace, pod, "ratings", command, timeout=_SECONDS + 10)
+    if code != 0:
+        raise Failed(f"{url} asked from {pod}: {said.decode(errors='replace').strip() or f'curl ended with {code}'}")
+    if why := faults(out.decode(errors="replace")):
+        raise Failed(f"{url} asked from {pod}: {why}")
     return f"{pod} asked {url}"
 
 
@@ -118,7 +113,7 @@ CHECKS = (
         anchor="bookinfo-in-mesh",
         hint="The logs of the sidecars on both ends say which hop failed: `kubectl logs POD -c istio-proxy`",
         retry=20,
-        needs=("bookinfo-ready", "kubectl-version"),
+        needs=("bookinfo-ready",),
         applies=enabled,
     ),
     Check(
