@@ -185,6 +185,8 @@ def _apply(target: Target, env: Environment, _plan: Plan) -> None:
         target.run(command, timeout=env.istio.timeout + 120)
     except ProcessError as error:
         lines = explain(session, env.istio.namespace, "install.operator.istio.io/owning-resource")
+        if not lines:
+            raise  # all pods are well: what istioctl said is all there is to say
         raise ProcessError(
             f"Istio {env.istio.version} did not become ready: {lines[0]}",
             command=error.command,
