@@ -102,7 +102,7 @@ def _plan(target: Target, env: Environment) -> Plan:
     desired = digest(["engine", env.engine.kind])
     found = find(target, env)
     if found is not None:
-        return Plan("engine", desired, checked=1, notes=(found.why,))
+        return Plan("engine", desired, checked=1)
     own = dockerd.places(target.project)
     why = "it does not run; starting it changes nothing of any other engine"
     notes = [] if shutil.which("dockerd") else ["dockerd is not installed yet: deploys/lab.py installs it"]
