@@ -247,12 +247,10 @@ def _wait(target: Target, env: Environment, deadline: float) -> None:
     opened = kube.open_session(target, kubeconfig_path(target, env), context(target, env))
     while True:
         try:
-            opened.ready()
-            waiting = [node["metadata"]["name"] for node in opened.list("v1", "Node") if not node_ready(node)]
-            why = f"nodes that are not Ready: {', '.join(waiting)}"
+            why = _lacking(opened)
         except MeshwrightError as error:
-            waiting, why = ["the API server"], error.message
-        if not waiting:
+            why = error.message
+        if not why:
             return
         if time.monotonic() > deadline:
             raise MeshwrightError(
@@ -260,6 +258,17 @@ def _wait(target: Target, env: Environment, deadline: float) -> None:
                 hint="`docker logs` of its nodes says more; `meshwright destroy` removes it",
             )
         time.sleep(_READY_PAUSE)
+
+
+def _lacking(opened: kube.Session) -> str:
+    """What a cluster lacks to be ready; empty when it lacks nothing."""
+    if not opened.ready():
+        return "its API server says that it is not ready"
+    nodes = opened.list("v1", "Node")
+    waiting = [node["metadata"]["name"] for node in nodes if not node_ready(node)]
+    if waiting:
+        return f"nodes that are not Ready: {', '.join(waiting)}"
+    return "" if nodes else "no node has come up"
 
 
 def node_ready(node: dict[str, object]) -> bool:
