@@ -46,8 +46,9 @@ _COMMANDS = ("dockerd", "docker", "debootstrap", "iptables", "unshare")
 # linux/capability.h: what the lab's engine and debootstrap do with them.
 _CAPABILITIES = {12: "CAP_NET_ADMIN", 18: "CAP_SYS_CHROOT", 21: "CAP_SYS_ADMIN", 27: "CAP_MKNOD"}
 _CONTROLLERS = ("cpu", "memory", "pids")
-# GiB, as measured: with everything to be built or pulled, and with that done.
-_DISK_LAB, _DISK_STOCK, _DISK_DONE = 6.0, 4.0, 1.0
+# GiB, as measured: Go's caches of modules and of what it compiled; the lab's programs, images and nodes; the images and
+# nodes of an environment from registries; a cluster more where all of that is there.
+_DISK_GO, _DISK_LAB, _DISK_STOCK, _DISK_DONE = 6.0, 6.0, 4.0, 1.0
 # Beside the programs: root file system and images of the lab; images from a registry; cluster, Istio and Bookinfo.
 _MINUTES_IMAGES, _MINUTES_PULL, _MINUTES_UP = 4, 3, 1
 
@@ -81,7 +82,8 @@ def disk_needed(target: Target, env: Environment) -> float:
         return _DISK_DONE
     if not store.needed(env):
         return _DISK_STOCK
-    return _DISK_DONE if _images_there(target) else _DISK_LAB
+    building = _DISK_GO if programs.build.plan(target, env).changes else 0
+    return building + (_DISK_DONE if _images_there(target) else _DISK_LAB)
 
 
 def checks() -> tuple[Check, ...]:
@@ -230,7 +232,9 @@ def _tools(target: Target, env: Environment) -> str:
 def _disk(target: Target, env: Environment) -> str:
     needed = disk_needed(target, env)
     data = str(dockerd.places(target.project).data) if store.needed(env) else DOCKER_DATA
-    mount, least = min(disk.free(target, [target.state, data]).items(), key=lambda item: item[1])
+    # Go's caches are in the home folder.
+    folders = [target.state, data, target.expand("~")]
+    mount, least = min(disk.free(target, folders).items(), key=lambda item: item[1])
     told = f"{least:.0f} GiB free on {mount}, up to {needed:g} are needed"
     if least < needed:
         raise Failed(told)

@@ -77,4 +77,4 @@ def closing(counts: dict[str, int]) -> str:
     """The last line: how many checks were made, and how they ended."""
     parts = [f"{counts['ok']} ok"]
     parts += [f"{counts[key]} {key.replace('_', ' ')}" for key in ("warning", "failed", "not_verified") if counts[key]]
-    return f"{counts['checked']} checks: {', '.join(parts)}."
+    return f"{counts['checked']} check{'' if counts['checked'] == 1 else 's'}: {', '.join(parts)}."
