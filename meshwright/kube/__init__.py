@@ -2,6 +2,8 @@
 
 from meshwright.kube.discovery import Resource
 from meshwright.kube.errors import ApiError
-from meshwright.kube.session import Identity, Session, open_session
+from meshwright.kube.opening import open_session
+from meshwright.kube.session import Session
+from meshwright.kube.tls import Identity
 
 __all__ = ["ApiError", "Identity", "Resource", "Session", "open_session"]

@@ -6,12 +6,11 @@ import builtins
 import json
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlencode
 
 from meshwright.errors import BadInput, MeshwrightError, Unreachable
-from meshwright.kube import kubeconfig, parallel, tls
+from meshwright.kube import parallel, tls
 from meshwright.kube.discovery import ACCEPT, Discovery, Resource
 from meshwright.kube.errors import Call, error, is_absent
 from meshwright.kube.kubeconfig import Context
@@ -20,7 +19,7 @@ from meshwright.target import Target
 if TYPE_CHECKING:
     from meshwright.kube.transport import Answer
 
-__all__ = ["Identity", "Session", "open_session"]
+__all__ = ["Session"]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -29,16 +28,8 @@ Object = dict[str, Any]
 _TIMEOUT = 30.0
 _PAGE = 500
 _MANAGER = "meshwright"
+_METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _APPLY, _MERGE = "application/apply-patch+yaml", "application/merge-patch+json"  # JSON is YAML too
-
-
-@dataclass(frozen=True)
-class Identity:
-    """What tells a cluster from every other: the uid of its Namespace kube-system, and the pin of its API server's CA
-    (`meshwright.kube.tls.ca_sha256`; empty when the kubeconfig names no CA)."""
-
-    uid: str
-    ca_sha256: str
 
 
 class Session:
@@ -56,8 +47,10 @@ class Session:
         self.target = target
         self.timeout = timeout
         self.transport = Transport(context, target, timeout)
+        self.guard: Callable[[], None] = lambda: None
+        """Called before each write (dry runs are none); raises where this process may not write any more."""
         self._discovery = Discovery(self._discover)
-        self._identity: Identity | None = None
+        self._identity: tls.Identity | None = None
 
     def close(self) -> None:
         """Ends the connections."""
@@ -77,11 +70,19 @@ class Session:
         return self._object(answer, self._call("get", kind, name, namespace))
 
     def list(
-        self, api_version: str, kind: str, namespace: str | None = None, *, labels: str = "", fields: str = ""
+        self,
+        api_version: str,
+        kind: str,
+        namespace: str | None = None,
+        *,
+        labels: str = "",
+        fields: str = "",
+        metadata_only: bool = False,
     ) -> list[Object]:
         """All objects of a kind, in one namespace or in all; none when the kind is not known.
 
-        `labels` and `fields` are selectors ("app=ratings"). Each object has apiVersion and kind.
+        `labels` and `fields` are selectors ("app=ratings"). Each object has apiVersion and kind, and nothing but its
+        metadata beside them with `metadata_only`.
         """
         resource = self.resource(api_version, kind)
         if resource is None:
@@ -91,9 +92,10 @@ class Session:
         deadline = time.monotonic() + self.timeout
         found: list[Object] = []
         page = ""
+        accept = _METADATA if metadata_only else "application/json"
         while True:
             query = {"limit": _PAGE, "labelSelector": labels, "fieldSelector": fields, "continue": page}
-            answer = self.transport.call("GET", path + _query(query))
+            answer = self.transport.call("GET", path + _query(query), accept=accept)
             if answer.status == 410 and page and time.monotonic() < deadline:
                 found, page = [], ""  # the pages that are left belong to a past that is gone
                 continue
@@ -101,7 +103,7 @@ class Session:
                 return []
             document = self._object(answer, call)
             for item in document.get("items") or ():
-                found.append({"apiVersion": api_version, "kind": kind, **item})
+                found.append({**item, "apiVersion": api_version, "kind": kind})
             page = (document.get("metadata") or {}).get("continue") or ""
             if not page:
                 return found
@@ -164,6 +166,7 @@ class Session:
         resource = self.resource(api_version, kind)
         if resource is None:
             return False
+        self.guard()
         options: Object = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"}
         if uid:
             options["preconditions"] = {"uid": uid}
@@ -195,7 +198,7 @@ class Session:
         """The version of the API server, such as v1.35.4."""
         return str(json.loads(self.get_raw("/version"))["gitVersion"])
 
-    def identity(self) -> Identity:
+    def identity(self) -> tls.Identity:
         """Which cluster this is. Asked once."""
         if self._identity is None:
             namespace = self.get("v1", "Namespace", "kube-system")
@@ -203,7 +206,7 @@ class Session:
                 raise MeshwrightError(
                     f"the cluster of context {self.context.name} has no Namespace kube-system, so it has no identity"
                 )
-            self._identity = Identity(namespace["metadata"]["uid"], tls.ca_sha256(self.context))
+            self._identity = tls.Identity(namespace["metadata"]["uid"], tls.ca_sha256(self.context))
         return self._identity
 
     def map(self, function: Callable[[T], R], items: Iterable[T]) -> builtins.list[R]:
@@ -273,6 +276,8 @@ class Session:
         path = resource.object("" if method == "POST" and not subresource else name, namespace, subresource)
         query = {**query, "dryRun": "All" if dry_run else ""}
         data = json.dumps(obj if body is None else body).encode()
+        if not dry_run:
+            self.guard()
         answer = self.transport.call(method, path + _query(query), body=data, content_type=content_type)
         result = self._object(answer, self._call(verb, kind, name or "(no name)", namespace))
         if not dry_run:
@@ -287,14 +292,3 @@ class Session:
 def _query(values: dict[str, Any]) -> str:
     given = {k: v for k, v in values.items() if v not in ("", None)}
     return f"?{urlencode(given)}" if given else ""
-
-
-def open_session(target: Target, kubeconfig_path: str, context: str) -> Session:
-    """The session with the cluster of `context` in the file `kubeconfig_path` of `target`, shared by all who ask this
-    target for it. Nothing is sent yet. Raises MeshwrightError and BadInput for a file or context that cannot be used.
-    """
-    return target.shared.get(
-        (Session, kubeconfig_path, context),
-        lambda: Session(kubeconfig.load(target, kubeconfig_path, context), target),
-        Session.close,
-    )

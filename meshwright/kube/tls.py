@@ -8,16 +8,26 @@ import os
 import ssl
 import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from meshwright.errors import Unreachable
 from meshwright.kube.kubeconfig import Context, certificates
 
-__all__ = ["ca_sha256", "client_context", "expired", "handshake_error"]
+__all__ = ["Identity", "ca_sha256", "client_context", "expired", "handshake_error"]
 
 # X509_V_ERR_* of OpenSSL's x509_vfy.h: no path from what the server presents to a CA that we trust.
 _NOT_TRUSTED = frozenset({2, 7, 18, 19, 20, 21, 24})
 _NOT_YET_VALID, _EXPIRED = 9, 10
 _WRONG_NAME = frozenset({62, 64})
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What tells a cluster from every other: the uid of its Namespace kube-system, and the pin of its API server's CA
+    (`ca_sha256`; empty when the kubeconfig names no CA)."""
+
+    uid: str
+    ca_sha256: str
 
 
 def client_context(context: Context, certificate: bytes | None, key: bytes | None) -> ssl.SSLContext:

@@ -60,10 +60,10 @@ class FakeTarget(Local):
         self,
         command: Sequence[str],
         *,
-        input: bytes | None = None,  # noqa: A002
+        input: bytes | None = None,
         env: Mapping[str, str] | None = None,
-        cwd: str | None = None,  # noqa: ARG002
-        timeout: float = 60,  # noqa: ARG002
+        cwd: str | None = None,
+        timeout: float = 60,
         ok: Collection[int] | None = (0,),
         hint: str = "",
     ) -> Completed:
@@ -100,6 +100,8 @@ class FakeSession(Session):
         self.asked: list[str] = []
         self.who = Identity(UID, CA)
         self.failing: dict[str, Exception] = {}
+        self.guard: Callable[[], None] = lambda: None
+        self.version_of_all = 0
         for obj in objects:
             self.put(obj)
 
@@ -122,11 +124,13 @@ class FakeSession(Session):
         namespace: str | None = None,
         *,
         labels: str = "",
-        fields: str = "",  # noqa: ARG002
+        fields: str = "",
+        metadata_only: bool = False,
     ) -> list[Object]:
         self._ask(f"list {kind}")
+        parts = ("apiVersion", "kind", "metadata")
         return [
-            copy.deepcopy(obj)
+            {part: value for part, value in copy.deepcopy(obj).items() if part in parts or not metadata_only}
             for (api, of, where, _), obj in sorted(self.objects.items())
             if (api, of) == (api_version, kind) and namespace in (None, where) and _selected(obj, labels)
         ]
@@ -143,7 +147,7 @@ class FakeSession(Session):
         manager: str = "meshwright",
         force: bool = False,
         dry_run: bool = False,
-        subresource: str = "",  # noqa: ARG002
+        subresource: str = "",
     ) -> Object:
         self._ask(f"{'try' if dry_run else 'apply'} {obj['kind']} {obj['metadata']['name']}")
         owners = dict(self.owners.get(_key(obj), {}))
@@ -170,10 +174,66 @@ class FakeSession(Session):
         if self.defaults:
             after = self.defaults(after)
         if not dry_run:
+            self.guard()
             self.writes.append(copy.deepcopy(obj))
             self.objects[_key(obj)] = after
             self.owners[_key(obj)] = owners
         return copy.deepcopy(after)
+
+    def create(
+        self,
+        obj: Object,
+        *,
+        manager: str = "meshwright",
+        dry_run: bool = False,
+        subresource: str = "",
+    ) -> Object:
+        self._ask(f"create {obj['kind']} {obj['metadata'].get('name', '')}")
+        self.guard()
+        namespace = obj["metadata"].get("namespace")
+        if namespace and ("v1", "Namespace", "", namespace) not in self.objects:
+            raise ApiError(f"no {namespace}", status=404, body={"reason": "NotFound"})
+        if _key(obj) in self.objects:
+            raise ApiError("it is there", status=409, body={"reason": "AlreadyExists"})
+        return self._stored(obj)
+
+    def replace(
+        self,
+        obj: Object,
+        *,
+        manager: str = "meshwright",
+        dry_run: bool = False,
+        subresource: str = "",
+    ) -> Object:
+        self._ask(f"replace {obj['kind']} {obj['metadata']['name']}")
+        self.guard()
+        there = self.objects.get(_key(obj))
+        if there is None:
+            raise ApiError("it is gone", status=404, body={"reason": "NotFound"})
+        if there["metadata"].get("resourceVersion") != obj["metadata"].get("resourceVersion"):
+            raise ApiError("it was changed", status=409, body={"reason": "Conflict"})
+        return self._stored(obj)
+
+    def delete(
+        self,
+        api_version: str,
+        kind: str,
+        name: str,
+        namespace: str | None = None,
+        *,
+        uid: str | None = None,
+    ) -> bool:
+        self._ask(f"delete {kind} {name}")
+        self.guard()
+        return self.objects.pop((api_version, kind, namespace or "", name), None) is not None
+
+    def _stored(self, obj: Object) -> Object:
+        self.version_of_all += 1
+        kept = copy.deepcopy(obj)
+        kept["metadata"]["resourceVersion"] = str(self.version_of_all)
+        self.writes.append(copy.deepcopy(obj))
+        self.objects[_key(obj)] = kept
+        return copy.deepcopy(kept)
 
     def ready(self) -> bool:
         self._ask("ready")

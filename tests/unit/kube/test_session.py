@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from fakeapi import Authority, FakeApi, Reply, Request, b64, group, status, write_config
 
-from meshwright.errors import BadInput, Forbidden, MeshwrightError, Unreachable
+from meshwright.errors import BadInput, Forbidden, MeshwrightError, Refused, Unreachable
 from meshwright.kube import ApiError, Session, open_session
 from meshwright.project import Project
 from meshwright.target import Local
@@ -307,6 +307,37 @@ def test_lists_are_paged_and_items_are_whole(api: FakeApi, connect: Connect) -> 
         "labelSelector": "app in (a,b)",
         "fieldSelector": "status.phase=Running",
     }
+
+
+def test_a_list_of_metadata_asks_for_no_more(api: FakeApi, connect: Connect) -> None:
+    partial = {"apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadata", "metadata": {"name": "a"}}
+    api.answers["GET", PODS] = Reply(body={"items": [partial]})
+    [found] = connect().list("v1", "Pod", "shop", metadata_only=True)
+    assert found == {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}}
+    assert "as=PartialObjectMetadataList" in api.requests[-1].headers["accept"]
+
+
+@pytest.mark.parametrize("verb", ["apply", "create", "replace", "patch", "delete"])
+def test_a_guard_stands_before_each_write_and_before_nothing_else(api: FakeApi, connect: Connect, verb: str) -> None:
+    def refuse() -> None:
+        raise Refused("the lease was lost")
+
+    writes: dict[str, Callable[[Session], Any]] = {
+        "apply": lambda session: session.apply(deployment()),
+        "create": lambda session: session.create(deployment()),
+        "replace": lambda session: session.replace(deployment()),
+        "patch": lambda session: session.patch("apps/v1", "Deployment", "web", "shop", body={}),
+        "delete": lambda session: session.delete("apps/v1", "Deployment", "web", "shop"),
+    }
+    session = connect()
+    session.guard = refuse
+    assert session.get("apps/v1", "Deployment", "web", "shop") is None
+    api.answers["PATCH", f"{DEPLOYMENTS}/web"] = Reply(body=deployment())
+    assert session.apply(deployment(), dry_run=True)
+    sent = len(api.requests)
+    with pytest.raises(Refused, match="the lease was lost"):
+        writes[verb](session)
+    assert len(api.requests) == sent
 
 
 def test_a_list_that_expires_on_the_way_begins_again(api: FakeApi, connect: Connect) -> None:
