@@ -31,6 +31,10 @@ GROUPS: tuple[str, ...] = tuple(dict.fromkeys(each.group for each in CHECKS))
 """The groups, in order."""
 
 
+_PATIENCE = 6.0
+"""At the end of a deploy: what it changed, such as a restarted istiod, may still be settling."""
+
+
 def chosen(groups: Sequence[str]) -> list[Check]:
     """The checks of `groups` and those that they need, in order; no groups: all."""
     if not groups:
@@ -55,7 +59,7 @@ def _plan(_target: Target, env: Environment) -> Plan:
 def _apply(target: Target, env: Environment, _plan: Plan) -> None:
     journal = Journal.of_process()
     results = []
-    for result in check.run(CHECKS, target, env):
+    for result in check.run(CHECKS, target, env, patience=_PATIENCE):
         results.append(result)
         journal.write("check", result=result.as_json())
         if result.state is not check.State.OK:

@@ -45,6 +45,8 @@ def _ready(target: Target, env: Environment) -> str:
     if missing:
         raise Failed(f"namespace {namespace} has no Deployment of {listed(missing)}")
     for deployment in deployments:
+        if not deployment["spec"].get("replicas", 1):
+            raise Failed(f"Deployment {deployment['metadata']['name']} is scaled to nothing")
         at = progress(deployment)
         if not at.done:
             app = deployment["spec"]["template"]["metadata"]["labels"]["app"]

@@ -124,6 +124,12 @@ BROKEN: list[tuple[str, Callable[[Any], None], State, str]] = [
     ("bookinfo-ready", lambda w: drop(w, "Deployment", "ratings-v1"), FAILED, "no Deployment of ratings"),
     (
         "bookinfo-ready",
+        put(mesh.deployment("details-v1", "bookinfo", {"app": "details"}, 0)),
+        FAILED,
+        "Deployment details-v1 is scaled to nothing",
+    ),
+    (
+        "bookinfo-ready",
         put(mesh.deployment("details-v1", "bookinfo", {"app": "details"}, 1, 0)),
         FAILED,
         "Deployment details-v1: 0 of 1 available",
