@@ -20,6 +20,7 @@ help: ## This list
 
 demo: .venv/ready ## Bring up a mesh with Bookinfo and print its address (ENV=lab or ENV=dev chooses)
 	@env="$(ENV)"; test -n "$$env" || env=$$($(MW) preflight --choose) || exit 1; \
+	if [ "$$env" != lab ]; then .venv/bin/python -m meshwright.tools.pin; fi; \
 	$(MW) preflight "$$env" && \
 	if [ "$$env" = lab ]; then $(MW) apply lab lab --yes || exit 1; fi && \
 	$(MW) apply "$$env" --yes && \

@@ -86,8 +86,14 @@ class Result:
         }
 
 
-def run(checks: Iterable[Check], target: Target, env: Environment, *, pause: float = 1.0) -> Iterator[Result]:
-    """Runs `checks` in order and gives each result as it comes. Never raises for what a check finds."""
+def run(
+    checks: Iterable[Check], target: Target, env: Environment, *, pause: float = 1.0, patience: float = 1.0
+) -> Iterator[Result]:
+    """Runs `checks` in order and gives each result as it comes. Never raises for what a check finds.
+
+    A failed look is repeated after `pause` seconds, for `patience` times as long as the check says: more after a
+    change, when proxies may still be on their way.
+    """
     ok: set[str] = set()
     for check in checks:
         if not check.applies(env):
@@ -98,7 +104,7 @@ def run(checks: Iterable[Check], target: Target, env: Environment, *, pause: flo
         if missing:
             state, detail = State.NOT_VERIFIED, f"not looked at, because {missing[0]} does not hold"
         else:
-            state, detail, hint = _settle(check, target, env, start + check.retry, pause)
+            state, detail, hint = _settle(check, target, env, start + check.retry * patience, pause)
             # An error of the core knows better what to do than a check that can fail in several ways.
             check = replace(check, hint=hint) if hint else check
         if state is State.OK:

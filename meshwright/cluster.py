@@ -204,9 +204,9 @@ def _apply(target: Target, env: Environment, plan: Plan) -> None:
     [change] = plan.changes
     if change.action is Action.CHANGE:
         target.say(f"starting cluster {label}")
-        target.run([tool, "cluster", "start", label], env=found.environ, timeout=cluster.timeout)
+        target.run([tool, "cluster", "start", label], env=_environ(cluster, found), timeout=cluster.timeout)
     else:
-        _create(target, env, cluster, tool, found, view(target, env).state)
+        _create(target, env, cluster, tool, _environ(cluster, found), view(target, env).state)
     _fetch_kubeconfig(target, env, tool, found)
     _wait(target, env, deadline)
     opened = kube.open_session(target, kubeconfig_path(target, env), context(target, env))
@@ -215,13 +215,15 @@ def _apply(target: Target, env: Environment, plan: Plan) -> None:
     target.remove(marker_path(target, env))
 
 
+def _environ(cluster: K3dCluster, found: engine.Found) -> dict[str, str]:
+    """What a k3d that creates or starts nodes needs: both use its tools image."""
+    return dict(found.environ) | ({"K3D_IMAGE_TOOLS": cluster.tools_image} if cluster.tools_image else {})
+
+
 def _create(
-    target: Target, env: Environment, cluster: K3dCluster, tool: str, found: engine.Found, state: State
+    target: Target, env: Environment, cluster: K3dCluster, tool: str, environ: dict[str, str], state: State
 ) -> None:
     label = name(target, env)
-    environ = dict(found.environ)
-    if cluster.tools_image:
-        environ["K3D_IMAGE_TOOLS"] = cluster.tools_image
     target.write(marker_path(target, env), b"")
     if state is not State.ABSENT:
         target.say(f"removing cluster {label}")

@@ -27,13 +27,14 @@ def ask(env: Environment, *, yes: bool) -> None:
         raise Refused("not approved; nothing was changed")
 
 
-def typed(question: str, word: str, given: str | None = None) -> None:
-    """Asks for a word that must be typed exactly; `given` is the answer from the command line.
+def typed(question: str, word: str, given: str | None = None, way: str = "a terminal") -> None:
+    """Asks for a word that must be typed exactly; `given` is the answer from the command line, `way` what to run it
+    with where nobody can be asked.
 
     Raises Refused: another word. MeshwrightError (64): nobody there to ask.
     """
     if given is None:
-        _somebody("a terminal")
+        _somebody(way)
         given = click.prompt(question, err=True, default="", show_default=False)
     if given != word:
         raise Refused(f"{given!r} is not {word!r}; nothing was changed")

@@ -45,7 +45,7 @@ def command(environment: str, as_json: bool, confirm: str | None, plan_only: boo
     if all(plan.empty for plan in plans):
         output.document(ok=True, summary=summary(plans), steps=[], digest=approval(plans))
         return Exit.OK
-    typed(f"This cannot be undone. Type {environment} to go on", environment, confirm)
+    typed(f"This cannot be undone. Type {environment} to go on", environment, confirm, f"--confirm {environment}")
     data = {"approved": approval(plans)} if len(loaded.env.hosts) == 1 else {}
     done = run_deploy(project, environment, "destroy", data, say=output.human)
     output.document(

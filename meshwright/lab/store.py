@@ -30,14 +30,14 @@ def needed(env: Environment) -> bool:
 
 
 def folder(target: Target) -> Path:
-    """The folder of the lab's outputs. Raises MeshwrightError where the lab cannot be: not here, or not on Linux."""
+    """The folder of the lab's outputs; not `.meshwright/lab`, which is the state of the environment `lab`. Raises MeshwrightError where the lab cannot be: not here, or not on Linux."""
     if not target.local or target.platform.os != "linux":
         raise MeshwrightError(
             f"the lab cannot be built on {target.name} ({target.platform})",
             hint="The lab is for Linux, on the machine where Meshwright runs; elsewhere use an environment whose "
             "images come from a registry",
         )
-    return target.project.state / "lab"
+    return target.project.state / "built"
 
 
 def sources(target: Target) -> Path:

@@ -22,7 +22,7 @@ def target_of(host: Any, project: Project) -> Target:
     connector = host.connector
     if isinstance(connector, LocalConnector):
         return Local(project)
-    if isinstance(connector, SSHConnector):
+    if isinstance(connector, SSHConnector) and connector.client is not None:
         from meshwright.ssh import SshTarget
 
         return SshTarget(connector.client, host.name, project)

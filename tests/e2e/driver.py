@@ -99,7 +99,7 @@ def prepare(folder: Path) -> Driver:
             shutil.copytree(CHECKOUT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
     values = (root / "group_data" / "lab.yaml").read_text()
     values = re.sub(r"(?m)^  kind: lab$", "  kind: docker", values)
-    values = values.replace("- .meshwright/lab/", f"- {CHECKOUT}/.meshwright/lab/")
+    values = values.replace("- .meshwright/built/", f"- {CHECKOUT}/.meshwright/built/")
     (root / "group_data" / "lab.yaml").write_text(values)
     checkout = Local(Project(CHECKOUT))
     found = engine.find(checkout, load(checkout.project, "lab").env)

@@ -11,8 +11,9 @@ from meshwright import ingress
 
 
 def test_the_first_apply_says_what_it_will_do_and_what_it_did(lab):
-    assert re.search(r"(?m)^  \+ Cluster mw-lab-[0-9a-f]{8}", lab.first.out)
-    assert "known after cluster" in lab.first.out
+    assert re.search(r"(?m)^  \+ Tool k3d ", lab.first.out)
+    assert "cluster:\n  known after tools\nistio:\n  known after cluster\n" in lab.first.out
+    assert lab.first.out.splitlines()[-1].endswith("; known later: cluster, istio, namespaces, bookinfo.")
     for step in ("tools", "cluster", "istio", "namespaces", "bookinfo"):
         assert re.search(rf"(?m)^{step}: changed", lab.first.err), step
 
