@@ -95,11 +95,8 @@ class Execution:
         """
         now = approval(self._shown.values())
         if self.options.approved is None:
-            if self.env.protected and any(not plan.empty for plan in self._shown.values()):
-                raise Refused(
-                    f"{self.env.name} is protected and no plan was approved",
-                    hint=f"Look at `meshwright plan {self.env.name}` and run `meshwright apply {self.env.name}`",
-                )
+            if any(not plan.empty for plan in self._shown.values()):
+                self._need_approval()
         elif self.options.approved != now:
             raise Refused(
                 f"the plan has changed since it was approved ({self.options.approved[:15]}, now {now[:15]})",
@@ -127,6 +124,7 @@ class Execution:
             )
         if step.destructive and self.env.protected:
             raise Refused(f"{self.env.name} is protected: {step.name} is never done there")
+        self._need_approval()
         for change in plan.changes:
             if change.action is Action.RECREATE and not self.options.allow_recreate:
                 raise Refused(
@@ -138,6 +136,14 @@ class Execution:
             if session is not None:
                 identity.verify(self.target, self.env, session)
         return plan
+
+    def _need_approval(self) -> None:
+        # Also where somebody pressed enter at pyinfra's own question: that is not the environment's name.
+        if self.env.protected and self.options.approved is None:
+            raise Refused(
+                f"{self.env.name} is protected and no plan was approved",
+                hint=f"Look at `meshwright plan {self.env.name}` and run `meshwright apply {self.env.name}`",
+            )
 
     def apply(self, step: Step, plan: Plan) -> float:
         """Applies what `begin` gave; the seconds it took. Raises what the step raises."""

@@ -72,7 +72,7 @@ def _preview(execution: Execution) -> None:
     execution.journal.write("plan", plans=[plan.as_json() for plan in plans], digest=approval(plans))
     for line in plan_lines(plans):
         logger.info(line)
-    if not state.check_for_changes:
+    if not state.check_for_changes or execution.options.approved is not None:
         execution.approve()
 
 

@@ -160,6 +160,12 @@ def test_a_protected_environment_needs_an_approval(world: World, begin: Begin) -
     assert caught.value.hint == "Look at `meshwright plan prod` and run `meshwright apply prod`"
 
 
+def test_a_protected_environment_needs_it_for_each_step_too(world: World, begin: Begin) -> None:
+    with pytest.raises(Refused, match="prod is protected and no plan was approved"):
+        run(begin(world.step("a"), env=existing()))
+    assert world.done == []
+
+
 def test_a_protected_environment_with_nothing_to_do_needs_none(world: World, begin: Begin) -> None:
     world.there.add("a")
     execution = begin(world.step("a"), checking(), env=existing())
@@ -316,7 +322,7 @@ def test_the_cluster_is_asked_who_it_is_before_a_write(
 ) -> None:
     session = FakeSession()
     monkeypatch.setattr(cluster, "session", lambda _target, _env: session)
-    execution = begin(world.step("tools", cluster=False), world.step("istio"), env=existing())
+    execution = begin(world.step("tools", cluster=False), world.step("istio"), env=existing(), approved="sha256:1")
     session.who = Identity("0" * 8 + "-1111-2222-3333-" + "4" * 12, "cd" * 32)
     with pytest.raises(Refused, match="this is another cluster than prod means"):
         run(execution)
