@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 from fakes import FakeSession, FakeTarget, environment, existing
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from meshwright import cluster, ingress, k3d
 from meshwright.environment import Environment
@@ -309,6 +311,15 @@ def test_exports_as_a_shell_reads_them() -> None:
         "/a b/$HOME/kube'config",
         "/a b/bin:/c/bin:/usr/bin:/bin",
     ]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.text(st.characters(exclude_characters="\0", codec="utf-8"), min_size=1).map(lambda text: f"/{text}"))
+def test_any_path_gets_through_a_shell_as_it_is(path: str) -> None:
+    found = Address("127.0.0.1", 80, None, How.NODE_PORT)
+    script = "\n".join([*ingress.exports(found, kubeconfig=path), 'printf %s "$KUBECONFIG"'])
+    done = subprocess.run(["sh", "-c", script], capture_output=True, check=True, env={"PATH": "/usr/bin:/bin"})
+    assert done.stdout == path.encode()
 
 
 def test_exports_of_ipv6() -> None:
