@@ -164,6 +164,9 @@ def _plan(target: Target, env: Environment) -> Plan:
         # Somebody else keeps it; all there is to find out is whether it is the right one and answers.
         existing = session(target, env)
         assert existing is not None
+        if env.unpinned:
+            note = f"{' and '.join(env.unpinned)} are not given: it cannot be proven that this is the right cluster"
+            return Plan("cluster", digest(env.cluster.model_dump()), checked=1, notes=(note,))
         identity.verify(target, env, existing)
         return Plan("cluster", digest(env.cluster.model_dump()), checked=1)
     wanted = k3d.fixed(env.cluster, env)

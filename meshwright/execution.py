@@ -122,9 +122,20 @@ class Execution:
                 f"{step.name} cannot be done before {plan.after}",
                 hint=f"Put the step `{plan.after}` before `{step.name}` in the deploy, or run that deploy first",
             )
+        self._admit(step, plan)
+        self._need_approval()
+        return plan
+
+    def admit(self) -> None:
+        """Refuses what `begin` would refuse of the plans shown, before anybody is asked to approve them."""
+        for step in self.steps:
+            shown = self._shown[step.name]
+            if shown.changes:
+                self._admit(step, shown)
+
+    def _admit(self, step: Step, plan: Plan) -> None:
         if step.destructive and self.env.protected:
             raise Refused(f"{self.env.name} is protected: {step.name} is never done there")
-        self._need_approval()
         for change in plan.changes:
             if change.action is Action.RECREATE and not self.options.allow_recreate:
                 raise Refused(
@@ -135,7 +146,6 @@ class Execution:
             session = cluster.session(self.target, self.env)
             if session is not None:
                 identity.verify(self.target, self.env, session)
-        return plan
 
     def _need_approval(self) -> None:
         # Also where somebody pressed enter at pyinfra's own question: that is not the environment's name.

@@ -11,7 +11,7 @@ from meshwright.cli.consent import ask
 from meshwright.cli.output import Output, coloured
 from meshwright.cli.plan import show
 from meshwright.cli.stock import dry_run
-from meshwright.errors import Exit
+from meshwright.errors import Exit, Refused
 from meshwright.execution import Execution, Options
 from meshwright.plan import Plan, approval
 from meshwright.render import plan_lines, summary
@@ -36,20 +36,29 @@ def command(environment: str, deploy: str, as_json: bool, yes: bool, plan_only: 
     project, loaded = opened(environment)
     stock = deploy.replace("-", "_") in deploys.STOCK
     plans: list[Plan] = []
+    refusals: list[Refused] = []
+    checks = False
     if stock:
         plans = dry_run(project, environment, deploy)
     else:
         steps = deploys.load(project, deploy)
+        checks = any(step.check for step in steps)
         with targets(project, loaded, quiet=as_json) as hosts:
             for target in hosts:
-                plans += Execution(target, loaded.env, steps, Options()).preview()
-    checks = not stock and any(step.check for step in steps)
+                execution = Execution(target, loaded.env, steps, Options(allow_recreate=allow_recreate))
+                plans += execution.preview()
+                try:
+                    execution.admit()
+                except Refused as refused:
+                    refusals.append(refused)
     if plan_only:
         show(output, plans)
         return Exit.OK
+    output.answer(coloured(line) for line in plan_lines(plans))
+    if refusals:
+        # Only now: a refusal is about something that the plan shows.
+        raise refusals[0]
     changes = any(not plan.empty for plan in plans)
-    if not as_json:
-        output.answer(coloured(line) for line in plan_lines(plans))
     if not changes and not checks:
         output.document(ok=True, summary=summary(plans), steps=[], digest=approval(plans))
         return Exit.OK

@@ -30,7 +30,10 @@ def needed(env: Environment) -> bool:
 
 
 def folder(target: Target) -> Path:
-    """The folder of the lab's outputs; not `.meshwright/lab`, which is the state of the environment `lab`. Raises MeshwrightError where the lab cannot be: not here, or not on Linux."""
+    """The folder of the lab's outputs; not `.meshwright/lab`, which is the state of the environment `lab`.
+
+    Raises MeshwrightError where the lab cannot be: not here, or not on Linux.
+    """
     if not target.local or target.platform.os != "linux":
         raise MeshwrightError(
             f"the lab cannot be built on {target.name} ({target.platform})",

@@ -94,9 +94,12 @@ def test_another_cluster_behind_the_context_is_refused(lab):
     assert identity.uid in one_sentence(ran)
 
 
-def test_a_protected_environment_without_its_identity_is_refused(lab):
+def test_a_protected_environment_without_its_identity_is_read_but_not_written(lab):
     environment_at(lab, "unpinned", kubeconfig_of(lab), protected=True)
     ran = lab.driver.meshwright("plan", "unpinned")
+    assert ran.code == 0, ran.err
+    assert "cluster.uid and cluster.ca_sha256 are not given" in ran.out
+    ran = lab.driver.meshwright("apply", "unpinned", "--yes")
     assert ran.code == 3
     assert "no uid and ca_sha256" in one_sentence(ran)
     assert lab.session.identity().uid in ran.err
