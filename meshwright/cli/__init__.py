@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -29,8 +30,18 @@ COMMANDS = {
 """The commands in the order of `--help`. The module of NAME is `meshwright.cli.NAME`, its command `command`."""
 
 
+class _ReaderLeft(Exception):
+    """Whoever read our output has gone away (`| head`)."""
+
+
 class _Commands(click.Group):
     """Imports a command's module when it is needed: `--help` and completion stay quick."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            raise _ReaderLeft from None  # which click does not take for a failure
 
     def list_commands(self, _ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -79,6 +90,9 @@ def run(arguments: list[str]) -> int:
         result = root.main(arguments, prog_name="meshwright", standalone_mode=False)
     except click.exceptions.Exit as done:
         return done.exit_code
+    except click.exceptions.NoArgsIsHelpError as error:
+        output.human(error.format_message())
+        return Exit.USAGE
     except click.UsageError as error:
         hint = f"{error.ctx.command_path} --help says more" if error.ctx else "meshwright --help says more"
         report(output, MeshwrightError(error.format_message().rstrip("."), hint=hint, exit_code=Exit.USAGE))
@@ -89,8 +103,8 @@ def run(arguments: list[str]) -> int:
     except MeshwrightError as error:
         report(output, error)
         return int(error.exit_code)
-    except BrokenPipeError:
-        # The reader of our output went away (`| head`); that is its good right.
-        sys.stderr.close()
+    except _ReaderLeft:
+        # That is its good right. What is still to be written goes nowhere, or Python would complain at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return Exit.OK
     return int(result) if isinstance(result, int) else Exit.OK

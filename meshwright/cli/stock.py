@@ -45,7 +45,7 @@ def dry_run(project: Project, environment: str, deploy: str) -> list[Plan]:
 def _plan(row: dict[str, Any], own: dict[str, dict[str, Any]]) -> Plan:
     said = own.get(row["name"])
     if said is None:
-        changes = tuple(Change(Action.CHANGE, "Operation", row["name"]) for _ in range(row["hosts_with_change"]))
+        changes = tuple(Change(Action.CHANGE, "Operation", row["name"]) for _ in row["hosts_with_change"])
         return Plan(row["name"], digest(row["name"]), changes, checked=1)
     return Plan(
         said["step"],

@@ -4,7 +4,7 @@ pyinfra, in a child (tests put this folder on its PYTHONPATH)."""
 from __future__ import annotations
 
 from meshwright.environment import Environment
-from meshwright.errors import Exit, MeshwrightError
+from meshwright.errors import Exit, MeshwrightError, Refused
 from meshwright.plan import Action, Change, Field, Plan
 from meshwright.project import Project
 from meshwright.step import Step
@@ -18,7 +18,12 @@ namespaces: {bookinfo: {}}
 K3D = "cluster: {kind: k3d, image: 'k3s:1'}\n"
 EXISTING = "protected: true\ncluster: {kind: existing, context: prod}\n"
 INVENTORY = "from meshwright.operations import hosts_for\n\nhosts = hosts_for(__file__)\n"
-HEAD = "from fakesteps import checking, failing, make\nfrom meshwright.deploy import run\nfrom meshwright.plan import Action\n\n"
+HEAD = """\
+from fakesteps import checking, failing, make, unseen
+from meshwright.deploy import run
+from meshwright.plan import Action
+
+"""
 
 
 def fill(project: Project, site: str, **deploys: str) -> None:
@@ -64,6 +69,15 @@ def failing(name: str = "broken", exit_code: Exit = Exit.ERROR) -> Step:
         raise MeshwrightError("the disk is full", hint="Make room", exit_code=exit_code)
 
     return Step(name, make(name).plan, apply, cluster=False)
+
+
+def unseen(name: str = "unseen") -> Step:
+    """A step that cannot be planned."""
+
+    def plan(_target: Target, _env: Environment) -> Plan:
+        raise Refused("the cluster is another one", hint="Look where it leads")
+
+    return Step(name, plan, lambda _t, _e, _p: None, cluster=False)
 
 
 def checking(name: str = "check") -> Step:

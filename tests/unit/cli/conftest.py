@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import fakesteps
 import pytest
 from fakes import CA, UID, FakeTarget
 
 from meshwright import cli
 from meshwright.cli import common
+from meshwright.project import Project
 
 _ALL = """\
 tools: {k3d: 5.9.0, kubectl: 1.35.4}
@@ -59,6 +63,19 @@ def run(host: FakeTarget, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
     monkeypatch.delenv("KUBECONFIG", raising=False)
     monkeypatch.setenv("HOME", str(root.parent / "home"))
 
+    return _runner(capsys)
+
+
+@pytest.fixture
+def meshwright(project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs `meshwright WORDS...` in the project on this machine; deploys, also those in a child, find fakesteps."""
+    monkeypatch.chdir(project.root)
+    path = [str(Path(fakesteps.__file__).parent), os.environ.get("PYTHONPATH", "")]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, path)))
+    return _runner(capsys)
+
+
+def _runner(capsys: pytest.CaptureFixture[str]) -> Run:
     def run(*words: str) -> Ran:
         code = cli.run(list(words))
         said = capsys.readouterr()

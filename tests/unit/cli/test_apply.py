@@ -1,0 +1,180 @@
+"""`meshwright apply`: shows, asks, and does exactly that, by pyinfra."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from fakesteps import fill, world
+
+from meshwright import lock
+from meshwright.cli import apply, child
+from meshwright.errors import Exit
+from meshwright.project import Project
+
+SITE = "make('tools'), make('istio', after='tools'), checking()"
+
+
+@pytest.fixture
+def no_child(monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("a deploy was run")
+
+    monkeypatch.setattr(apply, "run_deploy", never)
+
+
+def answers(monkeypatch: pytest.MonkeyPatch, *typed: str) -> None:
+    """A person at a terminal."""
+    lines: Iterator[str] = iter(typed)
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr("click.termui.visible_prompt_func", lambda _text: next(lines))
+
+
+def test_a_bring_up_and_then_nothing_to_do(meshwright: Any, project: Project) -> None:
+    fill(project, SITE)
+    said = meshwright("apply", "lab", "--yes")
+    assert said.code == Exit.OK
+    assert world(project) == ["istio", "tools"]
+    assert said.out.splitlines()[0] == "tools:"
+    assert said.out.splitlines()[-1] == "Plan: 1 to add, 0 to change, 0 to destroy; known later: istio."
+    told = [line.partition(" (")[0] for line in said.err.splitlines()]
+    assert told == [
+        "tools ...",
+        "  making tools",
+        "tools: changed",
+        "istio ...",
+        "  making istio",
+        "istio: changed",
+        "check: unchanged",
+    ]
+    again = meshwright("apply", "lab", "--json")
+    assert again.code == Exit.OK
+    assert again.document["summary"]["changed"] == 0
+    assert [step["state"] for step in again.document["steps"]] == ["unchanged"] * 3
+    assert again.document["ok"] is True
+
+
+@pytest.mark.usefixtures("no_child")
+def test_nothing_to_do_and_nothing_to_check_ends_at_once(meshwright: Any, project: Project) -> None:
+    fill(project, "make('a')")
+    (project.root / "world" / "a").write_text("")
+    said = meshwright("apply", "lab")
+    assert (said.code, said.out) == (Exit.OK, "Plan: 0 to add, 0 to change, 0 to destroy.\n")
+    assert meshwright("apply", "lab", "--json").document["steps"] == []
+
+
+@pytest.mark.usefixtures("no_child")
+def test_plan_shows_and_stops(meshwright: Any, project: Project) -> None:
+    fill(project, SITE)
+    said = meshwright("apply", "lab", "--plan", "--yes")
+    assert said.code == Exit.OK
+    assert said.out == meshwright("plan", "lab").out
+    assert world(project) == []
+
+
+@pytest.mark.usefixtures("no_child")
+def test_nobody_there_to_ask_is_64(meshwright: Any, project: Project) -> None:
+    fill(project, SITE)
+    said = meshwright("apply", "lab")
+    assert said.code == Exit.USAGE
+    assert said.err == ("error: this needs an answer and standard input is not a terminal: run it with --yes\n")
+    assert "world/tools" in said.out
+
+
+@pytest.mark.usefixtures("no_child")
+@pytest.mark.parametrize("typed", ["n", "", "no"])
+def test_a_no_is_refused(meshwright: Any, project: Project, monkeypatch: pytest.MonkeyPatch, typed: str) -> None:
+    fill(project, SITE)
+    answers(monkeypatch, typed)
+    said = meshwright("apply", "lab")
+    assert said.code == Exit.REFUSED
+    assert said.err.endswith("error: not approved; nothing was changed\n")
+
+
+def done(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, str]]:
+    """The data of each deploy that would be run."""
+    ran: list[dict[str, str]] = []
+
+    def run(_project: object, _env: str, _deploy: str, data: dict[str, str], say: object) -> child.Done:
+        ran.append(data)
+        return child.Done()
+
+    monkeypatch.setattr(apply, "run_deploy", run)
+    return ran
+
+
+def test_a_yes_passes_on_the_digest_of_what_was_shown(
+    meshwright: Any, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(project, SITE)
+    ran = done(monkeypatch)
+    answers(monkeypatch, "y")
+    assert meshwright("apply", "lab").code == Exit.OK
+    digest = meshwright("plan", "lab", "--json").document["digest"]
+    assert ran == [{"approved": digest}]
+
+
+def test_consent_to_a_recreation_is_passed_on(
+    meshwright: Any, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(project, SITE)
+    ran = done(monkeypatch)
+    meshwright("apply", "lab", "--yes", "--allow-recreate")
+    assert ran[0]["allow_recreate"] == "true"
+
+
+@pytest.mark.usefixtures("no_child")
+def test_a_protected_environment_asks_for_its_name_whatever_yes_says(
+    meshwright: Any, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(project, SITE)
+    assert meshwright("apply", "prod", "--yes").code == Exit.USAGE
+    answers(monkeypatch, "yes")
+    said = meshwright("apply", "prod", "--yes")
+    assert said.code == Exit.REFUSED
+    assert said.err.endswith("error: 'yes' is not 'prod'; nothing was changed\n")
+
+
+def test_the_name_of_a_protected_environment_is_its_approval(
+    meshwright: Any, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(project, SITE)
+    ran = done(monkeypatch)
+    answers(monkeypatch, "prod")
+    assert meshwright("apply", "prod").code == Exit.OK
+    assert list(ran[0]) == ["approved"]
+
+
+def test_a_failing_step_gives_its_exit_code_and_one_sentence(meshwright: Any, project: Project) -> None:
+    fill(project, "make('a'), failing('broken', Exit.UNVERIFIED), make('never')")
+    path = project.root / "deploys" / "site.py"
+    path.write_text("from meshwright.errors import Exit\n" + path.read_text())
+    said = meshwright("apply", "lab", "--yes", "--json")
+    assert said.code == Exit.UNVERIFIED
+    assert world(project) == ["a"]
+    assert said.document["ok"] is False
+    assert said.document["error"] == {"message": "the disk is full", "hint": "Make room", "exit": 4}
+    assert said.document["summary"]["changed"] == 1
+    assert said.err.splitlines()[-2:] == ["error: the disk is full", "hint: Make room"]
+
+
+def test_a_check_that_does_not_hold_is_1(meshwright: Any, project: Project) -> None:
+    fill(project, "checking()")
+    (project.root / "world" / "bad").write_text("")
+    said = meshwright("apply", "lab")
+    assert said.code == Exit.ERROR
+    assert said.err.splitlines()[-2:] == ["error: 1 of 1 checks failed: world/bad is there", "hint: Remove it"]
+
+
+def test_a_second_run_is_refused(meshwright: Any, project: Project) -> None:
+    fill(project, "make('a')")
+    held = lock.acquire(f"mw-lab-{project.digest}", "lab: a")
+    try:
+        said = meshwright("apply", "lab", "--yes")
+    finally:
+        held.release()
+    assert said.code == Exit.REFUSED
+    assert f"error: another run is changing mw-lab-{project.digest}: lab: a, process" in said.err
+    assert world(project) == []
