@@ -75,7 +75,12 @@ def places(project: Project) -> Places:
 def process(own: Places) -> int | None:
     """The process number of the engine, None where it does not run."""
     wanted = f"--pidfile={own.run}/docker.pid"
-    return next((pid for pid, words in _commands() if wanted in words and "dockerd" in words[0]), None)
+    return next((pid for pid, words in _commands() if wanted in words and _is_dockerd(words)), None)
+
+
+def _is_dockerd(words: list[str]) -> bool:
+    """Where dockerd is a script of somebody's, its interpreter comes first."""
+    return any(Path(word).name == "dockerd" for word in words[:2])
 
 
 def _left_over(own: Places) -> bool:

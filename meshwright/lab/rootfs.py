@@ -23,10 +23,11 @@ _PACKAGES = ("python3", "iptables", "iproute2", "curl", "ca-certificates")
 
 # Nothing that runs in a container reads these: half of the size.
 _LEFT_OUT = ("var/cache/apt", "var/lib/apt/lists", "usr/share/doc", "usr/share/man", "usr/share/locale", "var/log")
-# debootstrap cannot work in a path with a space. And in a mount namespace of its own, all that it mounts ends with it,
-# even when it is killed.
+
+# debootstrap cannot work in a path with a space. In a mount namespace of its own, all that it mounts ends with it; and
+# it ends with this process, however that ends.
 _SEEN_AS = "/mnt"
-_ISOLATED = ["unshare", "--mount", "--pid", "--fork", "--kill-child"]
+_ISOLATED = ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--fork", "--kill-child"]
 _ISOLATED += ["sh", "-c", f'mount --bind "$1" {_SEEN_AS} && shift && exec "$@"', "sh"]
 
 # apt in the node's recipe wants these folders.
