@@ -19,6 +19,8 @@ _DENIED = re.compile(r'admission webhook "([^"]+)" denied the request')
 # it comes from admission: a quota, pod security, a namespace on its way out.
 _UNAUTHORIZED = re.compile(r'\bcannot \w+ (resource|path) "')
 
+_WRITES = frozenset({"apply", "create", "replace", "patch", "delete"})
+
 
 @dataclass(frozen=True)
 class Call:
@@ -82,7 +84,7 @@ def error(status: int, body: bytes, call: Call) -> MeshwrightError:
             f"the API server {call.server} does not accept the credentials of context {call.context} (401: {text})",
             hint="Renew the credentials in that kubeconfig, then run this again",
         )
-    if status == 403 and (said is None or call.verb in ("get", "list") or _UNAUTHORIZED.search(text)):
+    if status == 403 and (said is None or call.verb not in _WRITES or _UNAUTHORIZED.search(text)):
         return Forbidden(
             f"context {call.context} may not {call.verb} {call.what} (403: {text})",
             hint="Ask whoever runs the cluster for this right; nothing is known about what is there",

@@ -31,7 +31,7 @@ def run(
     query = [("container", container), ("stdout", "true"), ("stderr", "true"), *(("command", word) for word in command)]
     path = f"/api/v1/namespaces/{quote(namespace, safe='')}/pods/{quote(pod, safe='')}/exec?{urlencode(query)}"
     context = session.context
-    call = Call("create", f"pods/exec of {namespace}/{pod}, container {container}", context.server, context.name)
+    call = Call("run", f"a command in pod {namespace}/{pod}, container {container}", context.server, context.name)
     output = {_STDOUT: bytearray(), _STDERR: bytearray(), _STATUS: bytearray()}
     with open_channels(session, path, _PROTOCOLS, call, timeout) as channels:
         while (message := channels.receive()) is not None:

@@ -61,7 +61,7 @@ def forward(session: Session, namespace: str, pod: str, port: int, timeout: floa
     """
     path = f"/api/v1/namespaces/{quote(namespace, safe='')}/pods/{quote(pod, safe='')}/portforward?ports={port}"
     context = session.context
-    call = Call("create", f"pods/portforward of {namespace}/{pod}", context.server, context.name)
+    call = Call("open", f"a port-forward to pod {namespace}/{pod}", context.server, context.name)
     with open_channels(session, path, [_PROTOCOL], call, timeout, repeat=True) as channels:
         yield Forwarded(channels, f"port {port} of pod {namespace}/{pod}")
 

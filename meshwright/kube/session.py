@@ -128,10 +128,10 @@ class Session:
         query = {"fieldManager": manager, "force": "true" if force else "", "fieldValidation": "Strict"}
         return self._write("PATCH", "apply", obj, query, dry_run, _APPLY, subresource=subresource)
 
-    def create(self, obj: Object, *, manager: str = _MANAGER, dry_run: bool = False, subresource: str = "") -> Object:
-        """Creates the object (or its `subresource`, such as "token"). AlreadyExists is an ApiError with that reason."""
+    def create(self, obj: Object, *, manager: str = _MANAGER, dry_run: bool = False) -> Object:
+        """Creates the object. One of that name that exists already is an ApiError with reason AlreadyExists."""
         query = {"fieldManager": manager, "fieldValidation": "Strict"}
-        return self._write("POST", "create", obj, query, dry_run, subresource=subresource)
+        return self._write("POST", "create", obj, query, dry_run)
 
     def replace(self, obj: Object, *, manager: str = _MANAGER, dry_run: bool = False, subresource: str = "") -> Object:
         """Replaces the object; with a resourceVersion in it, only if it is still that one (else reason Conflict)."""
@@ -172,7 +172,7 @@ class Session:
             options["preconditions"] = {"uid": uid}
         path = resource.object(name, namespace)
         answer = self.transport.call("DELETE", path, body=json.dumps(options).encode())
-        if is_absent(answer.status, answer.body):
+        if is_absent(answer.status, answer.body) or self._kind_is_gone(answer, resource):
             return False
         self._object(answer, self._call("delete", kind, name, namespace))
         self._changed(kind)
@@ -273,7 +273,7 @@ class Session:
                 f"cannot {verb} {kind} {name}: the API server does not know {kind} of {obj.get('apiVersion')}",
                 hint="Install what defines it (its CRD) first, or correct apiVersion and kind",
             )
-        path = resource.object("" if method == "POST" and not subresource else name, namespace, subresource)
+        path = resource.object("" if method == "POST" else name, namespace, subresource)
         query = {**query, "dryRun": "All" if dry_run else ""}
         data = json.dumps(obj if body is None else body).encode()
         if not dry_run:

@@ -141,7 +141,7 @@ def test_a_silent_pod_ends_at_the_deadline(api: FakeApi, connect: Connect) -> No
 
     api.answers["GET", PATH] = websocket(PROTOCOL, script)
     start = time.monotonic()
-    with pytest.raises(Unreachable, match=r"pods/portforward of shop/web-1 gave no answer in time"):
+    with pytest.raises(Unreachable, match=r"a port-forward to pod shop/web-1 gave no answer in time"):
         http_get(connect(), "shop", "web-1", 15000, "/ready", timeout=0.3)
     assert time.monotonic() - start < 2
 
@@ -150,7 +150,7 @@ def test_the_server_says_no(api: FakeApi, connect: Connect) -> None:
     with pytest.raises(ApiError, match="not found"):
         get(connect())
     api.answers["GET", PATH] = status(403, "Forbidden", 'User "op" cannot create resource "pods/portforward"')
-    with pytest.raises(Forbidden, match="may not create pods/portforward of shop/web-1"):
+    with pytest.raises(Forbidden, match="may not open a port-forward to pod shop/web-1"):
         get(connect())
 
 
