@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +100,7 @@ def _new_run(folder: Path, deploy: str) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     for old in sorted(folder.iterdir())[: -2 * _RUNS_KEPT]:
         old.unlink(missing_ok=True)
-    return folder / f"{time.strftime('%Y%m%dT%H%M%S')}-{deploy}-{os.getpid()}.jsonl"
+    return folder / f"{datetime.now():%Y%m%dT%H%M%S.%f}-{deploy}-{os.getpid()}.jsonl"
 
 
 def _follow(child: subprocess.Popen[bytes], path: Path, done: Done, shown: Progress) -> int:

@@ -12,7 +12,7 @@ import os
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
@@ -57,18 +57,21 @@ class Output:
 
 def coloured(line: str) -> str:
     """A line of a plan with its sign coloured, where standard output is a terminal that wants it."""
-    if not sys.stdout.isatty() or os.environ.get("NO_COLOR"):
+    if not _wants_colour(sys.stdout):
         return line
     sign = line.strip().split(" ", 1)[0]
     colour = _COLOURS.get(sign) or ("magenta" if sign == Action.RECREATE.value else None)
     return click.style(line, fg=colour) if colour else line
 
 
+def _wants_colour(stream: TextIO) -> bool:
+    return stream.isatty() and not os.environ.get("NO_COLOR")
+
+
 def report(output: Output, error: MeshwrightError) -> None:
     """Prints an error once: sentence and hint on standard error, and as JSON where that was asked for."""
-    click.echo(
-        click.style("error: ", fg="red") + error.message if sys.stderr.isatty() else f"error: {error.message}", err=True
-    )
+    head = click.style("error: ", fg="red") if _wants_colour(sys.stderr) else "error: "
+    click.echo(head + error.message, err=True)
     if isinstance(error, ProcessError) and error.output and len(error.output.splitlines()) > 1:
         for line in error.output.splitlines()[-12:]:
             click.echo(f"  | {line}", err=True)
