@@ -27,6 +27,7 @@ __all__ = ["install", "istioctl", "manifest", "owner"]
 _MANAGER = "istio-operator"
 _DEFAULT_TAG = ("istio-revision-tag-default", "istiod-default-validator")
 _NEVER = {"istio.io/deactivated": "never-match"}
+_INSTALLED = "install.operator.istio.io/owning-resource"
 _PAUSE = 0.5
 _ADMISSION = "admissionregistration.k8s.io/v1"
 _WEBHOOKS = ("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration")
@@ -184,7 +185,7 @@ def _apply(target: Target, env: Environment, _plan: Plan) -> None:
     try:
         target.run(command, timeout=env.istio.timeout + 120)
     except ProcessError as error:
-        lines = explain(session, env.istio.namespace, "install.operator.istio.io/owning-resource")
+        lines = _unwell(session, env.istio.namespace)
         if not lines:
             raise  # all pods are well: what istioctl said is all there is to say
         raise ProcessError(
@@ -196,6 +197,16 @@ def _apply(target: Target, env: Environment, _plan: Plan) -> None:
         ) from None
     session.forget_kinds()
     _wait_for_webhooks(session, env.istio.timeout)
+
+
+def _unwell(session: Session, namespace: str) -> list[str]:
+    """What is wrong with the pods of the installation; istiod first: when it is not well, the gateways cannot be."""
+    for labels in ("app=istiod", _INSTALLED):
+        if session.list("v1", "Pod", namespace, labels=labels):
+            lines = explain(session, namespace, labels)
+            if lines:
+                return lines
+    return []
 
 
 def _precheck(target: Target, env: Environment) -> None:

@@ -6,9 +6,12 @@ make of an object: they are compared with the answer to a dry run (DESIGN 5).
 
 from __future__ import annotations
 
+import threading
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 from meshwright import difference, foreign
@@ -16,7 +19,7 @@ from meshwright.errors import MeshwrightError, Refused
 from meshwright.kube import ApiError, Session
 from meshwright.plan import Action, Change
 
-__all__ = ["Adjust", "Compared", "Object", "apply", "compare", "key", "live", "title"]
+__all__ = ["Adjust", "Beat", "Compared", "Object", "apply", "compare", "in_order", "key", "live", "title"]
 
 Object = dict[str, Any]
 Key = tuple[str, str, str, str]
@@ -35,14 +38,27 @@ _ORDER = (
     "RoleBinding",
     "Service",
     "Deployment",
+    "StatefulSet",
+    "DaemonSet",
+    # A guard before what it guards.
     "PeerAuthentication",
     "RequestAuthentication",
     "AuthorizationPolicy",
+    # What is named before what names it.
     "ServiceEntry",
+    "WorkloadEntry",
     "DestinationRule",
+    "GatewayClass",
     "Gateway",
+    "ReferenceGrant",
     "VirtualService",
+    "HTTPRoute",
+    "GRPCRoute",
+    "TLSRoute",
+    "BackendTLSPolicy",
 )
+_TRIES = 5
+_LAST = ("EnvoyFilter", "Sidecar", "Telemetry")
 
 
 def key(obj: Object) -> Key:
@@ -58,16 +74,15 @@ def title(obj: Object) -> str:
 
 
 def live(session: Session, wanted: Iterable[Object]) -> dict[Key, Object]:
-    """The live objects under the keys of `wanted`, by one LIST per kind and namespace; absent ones are not in it."""
-    groups: dict[tuple[str, str, str], set[Key]] = defaultdict(set)
-    for obj in wanted:
-        api, kind, namespace, _ = key(obj)
-        groups[api, kind, namespace].add(key(obj))
-    found: dict[Key, Object] = {}
-    for listed in session.map(lambda group: session.list(group[0], group[1], group[2] or None), list(groups)):
-        found.update({key(obj): obj for obj in listed})
-    keys = set().union(*groups.values()) if groups else set()
-    return {k: obj for k, obj in found.items() if k in keys}
+    """The live objects under the keys of `wanted`, by one LIST per kind; absent ones are not in it."""
+    keys = {key(obj) for obj in wanted}
+    namespaces: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for api, kind, namespace, _ in keys:
+        namespaces[api, kind].add(namespace)
+    # One namespace is listed alone: that needs fewer rights, and less is sent. Five hundred are not.
+    groups = [(*kind, next(iter(found)) if len(found) == 1 else "") for kind, found in namespaces.items()]
+    listed = session.map(lambda group: session.list(group[0], group[1], group[2] or None), groups)
+    return {key(obj): obj for objs in listed for obj in objs if key(obj) in keys}
 
 
 @dataclass(frozen=True)
@@ -99,9 +114,9 @@ def compare(
         put_right = adjust(now, obj) if adjust else obj
         after = _predicted(session, now, put_right, manager, force)
         fields = difference.between(now, after)
-        return Change(Action.CHANGE, obj["kind"], title(obj), fields, payload=obj) if fields else None
+        return Change(Action.CHANGE, obj["kind"], title(obj), fields, payload=_fenced(obj, now)) if fields else None
 
-    ordered = _in_order(wanted)
+    ordered = in_order(wanted)
     changes = tuple(found for found in session.map(change, ordered) if found is not None)
     notes = [s for obj in ordered if key(obj) in there for s in foreign.sentences(there[key(obj)], obj, manager)]
     return Compared(changes, tuple(notes))
@@ -109,7 +124,7 @@ def compare(
 
 def _predicted(session: Session, now: Object, wanted: Object, manager: str, force: bool) -> Object:
     """The object as it would be after the apply."""
-    if _same(now, wanted):
+    if _same(now, wanted, manager):
         return now
     if session.resource(wanted["apiVersion"], wanted["kind"]) is None:
         return wanted
@@ -119,7 +134,16 @@ def _predicted(session: Session, now: Object, wanted: Object, manager: str, forc
         raise _explained(error, wanted) from None
 
 
-def _same(now: Object, wanted: Object) -> bool:
+def _fenced(wanted: Object, now: Object) -> Object:
+    """The object bound to the version that was looked at: a write that comes after somebody else's is refused."""
+    return {**wanted, "metadata": {**wanted["metadata"], "resourceVersion": now["metadata"]["resourceVersion"]}}
+
+
+def _unfenced(obj: Object) -> Object:
+    return {**obj, "metadata": {k: v for k, v in obj["metadata"].items() if k != "resourceVersion"}}
+
+
+def _same(now: Object, wanted: Object, manager: str) -> bool:
     """True when an apply provably changes nothing and needs no question to the API server: Istio's kinds and CRDs,
     whose content the server stores as it was sent."""
     group = wanted["apiVersion"].partition("/")[0]
@@ -127,7 +151,8 @@ def _same(now: Object, wanted: Object) -> bool:
         return False
     for part in ("labels", "annotations"):
         have = now["metadata"].get(part) or {}
-        if any(have.get(k) != v for k, v in (wanted["metadata"].get(part) or {}).items()):
+        want = wanted["metadata"].get(part) or {}
+        if any(have.get(k) != v for k, v in want.items()) or _own(now, manager, part) - want.keys():
             return False
     spec = dict(now.get("spec") or {})
     if wanted["kind"] == "CustomResourceDefinition":
@@ -135,13 +160,77 @@ def _same(now: Object, wanted: Object) -> bool:
     return spec == (wanted.get("spec") or {})
 
 
-def apply(session: Session, changes: Iterable[Change], *, manager: str = "meshwright", force: bool = False) -> None:
-    """Applies the payloads of `changes` in order. Raises Refused (conflict) and what a session raises."""
-    for change in changes:
-        try:
-            session.apply(change.payload, manager=manager, force=force)
-        except ApiError as error:
-            raise _explained(error, change.payload) from None
+def _own(now: Object, manager: str, part: str) -> set[str]:
+    """The labels or annotations that `manager` has applied: those that an apply without them takes away."""
+    return {
+        name.removeprefix("f:")
+        for entry in now["metadata"].get("managedFields") or []
+        if entry.get("manager") == manager and entry.get("operation") == "Apply"
+        for name in ((entry.get("fieldsV1") or {}).get("f:metadata") or {}).get(f"f:{part}") or {}
+        if name.startswith("f:")
+    }
+
+
+def apply(
+    session: Session,
+    changes: Iterable[Change],
+    *,
+    manager: str = "meshwright",
+    force: bool = False,
+    pace: float | None = None,
+) -> None:
+    """Applies the payloads of `changes`, kind by kind in order, several of a kind at once.
+
+    `pace` is the most writes a second; None: as fast as the API server takes them. Raises Refused (conflict, or
+    changed since it was looked at) and what a session raises.
+    """
+    beat = Beat(pace)
+
+    def write(change: Change) -> None:
+        obj = change.payload
+        for _ in range(_TRIES):
+            beat.wait()
+            try:
+                session.apply(obj, manager=manager, force=force)
+                return
+            except ApiError as error:
+                if error.reason != "Conflict" or error.causes:
+                    raise _explained(error, obj) from None
+            # Its version has changed. A status is written all the time; only another change than the one that was
+            # approved is a reason to stop.
+            now = session.get(*key(obj)[:2], obj["metadata"]["name"], obj["metadata"].get("namespace"))
+            if (
+                now is None
+                or difference.between(now, _predicted(session, now, _unfenced(obj), manager, force)) != change.fields
+            ):
+                break
+            obj = _fenced(obj, now)
+        raise Refused(
+            f"{obj['kind']} {title(obj)} was changed by somebody else since its plan was made",
+            hint="Look at the new plan",
+        )
+
+    for _, same in groupby(changes, key=lambda change: change.kind):
+        session.map(write, list(same))
+
+
+class Beat:
+    """Spreads calls of `wait` from several threads over time: at most `pace` a second; None: no limit."""
+
+    def __init__(self, pace: float | None) -> None:
+        self._gap = 1 / pace if pace else 0.0
+        self._next = 0.0
+        self._lock = threading.Lock()
+
+    def wait(self) -> None:
+        """Returns when it is this caller's turn."""
+        if not self._gap:
+            return
+        with self._lock:
+            now = time.monotonic()
+            turn = max(now, self._next)
+            self._next = turn + self._gap
+        time.sleep(turn - now)
 
 
 def _explained(error: ApiError, obj: Object) -> MeshwrightError:
@@ -160,6 +249,8 @@ def _explained(error: ApiError, obj: Object) -> MeshwrightError:
     return error
 
 
-def _in_order(objects: Iterable[Object]) -> list[Object]:
-    rank = {kind: index for index, kind in enumerate(_ORDER)}
-    return sorted(objects, key=lambda obj: rank.get(obj["kind"], len(rank)))
+def in_order(objects: Iterable[Object]) -> list[Object]:
+    """The objects in the order in which they are applied (DESIGN 5); those of one kind as they came."""
+    rank = {kind: index for index, kind in enumerate((*_ORDER, "", *_LAST))}
+    # By kind too, so that those of one kind that has no place of its own come one after the other.
+    return sorted(objects, key=lambda obj: (rank.get(obj["kind"], rank[""]), obj["kind"]))

@@ -41,6 +41,7 @@ __all__ = [
     "Istio",
     "K3dCluster",
     "Namespace",
+    "Resources",
     "Tools",
 ]
 
@@ -232,6 +233,17 @@ Namespaces = Annotated[
 ]
 
 
+class Resources(Model):
+    """The environment's own objects in the cluster."""
+
+    manifests: list[Text] = []
+    """Files, folders and kustomize folders with manifests, relative to the project folder."""
+    pace: Annotated[int, Field(ge=1, le=1000), Words("a whole number from 1 to 1000")] | None = None
+    """The most writes a second; no limit where absent."""
+    allow_empty: bool = False
+    """Whether no manifests at all may mean that everything applied before is deleted."""
+
+
 class Environment(Model):
     """All values of one target: group_data/all.yaml with group_data/ENV.yaml merged over it."""
 
@@ -255,6 +267,8 @@ class Environment(Model):
     """The ingress gateway."""
     bookinfo: Bookinfo = Bookinfo()
     """The sample application of the Istio release."""
+    resources: Resources = Resources()
+    """The environment's own objects in the cluster."""
 
     _sources: Mapping[Path, tuple[str, int]] = PrivateAttr(default_factory=dict)
 

@@ -83,6 +83,14 @@ class Discovery:
                 )
             return self._known.get(key)
 
+    def preferred(self, group: str, kind: str) -> Resource | None:
+        """The resource of a kind in the version of its group that the API server prefers; None as for `find`."""
+        with self._lock:
+            if time.monotonic() - self._asked > _MISS_IS_GOOD_FOR and not self._known:
+                self._ask()
+            # A group's versions are listed by preference.
+            return next((r for r in self._known.values() if (r.group, r.kind) == (group, kind)), None)
+
     def forget(self) -> None:
         """Makes the next question ask the server: kinds were added or removed."""
         with self._lock:

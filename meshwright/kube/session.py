@@ -112,6 +112,10 @@ class Session:
         """Where objects of a kind live; None when the API server does not know it (its CRD is absent)."""
         return self._discovery.find(api_version, kind)
 
+    def preferred(self, group: str, kind: str) -> Resource | None:
+        """The same, in the version of `group` that the API server prefers."""
+        return self._discovery.preferred(group, kind)
+
     def forget_kinds(self) -> None:
         """Makes the next question about a kind ask the server, after a process of ours has added or removed CRDs."""
         self._discovery.forget()

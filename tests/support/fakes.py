@@ -107,8 +107,13 @@ class FakeSession(Session):
 
     def put(self, obj: Object, manager: str = "kubectl") -> None:
         """An object that was there before."""
-        self.objects[_key(obj)] = copy.deepcopy(obj)
         self.owners[_key(obj)] = {path: manager for path, _ in _leaves(obj)}
+        self.objects[_key(obj)] = copy.deepcopy(obj)
+        self._bump(_key(obj))
+
+    def _bump(self, key: tuple[str, str, str, str]) -> None:
+        self.version_of_all += 1
+        self.objects[key]["metadata"]["resourceVersion"] = str(self.version_of_all)
 
     def close(self) -> None:
         pass
@@ -153,6 +158,9 @@ class FakeSession(Session):
         owners = dict(self.owners.get(_key(obj), {}))
         after = copy.deepcopy(self.objects.get(_key(obj), {}))
         wanted = dict(_leaves(obj))
+        fence = wanted.pop(("metadata", "resourceVersion"), None)
+        if fence is not None and fence != _at(after, ("metadata", "resourceVersion")):
+            raise ApiError("the object has been modified", status=409, body={"reason": "Conflict"})
         causes = [
             {
                 "reason": "FieldManagerConflict",
@@ -178,6 +186,7 @@ class FakeSession(Session):
             self.writes.append(copy.deepcopy(obj))
             self.objects[_key(obj)] = after
             self.owners[_key(obj)] = owners
+            self._bump(_key(obj))
         return copy.deepcopy(after)
 
     def create(

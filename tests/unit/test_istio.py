@@ -125,8 +125,8 @@ def test_the_plan_for_a_cluster_without_istio(ready: FakeTarget, monkeypatch: py
     assert shown(made) == [
         ("+", "Namespace", "istio-system"),
         ("+", "Deployment", "istio-system/istiod"),
-        ("+", "ValidatingWebhookConfiguration", "istio-validator-istio-system"),
         ("+", "MutatingWebhookConfiguration", "istio-sidecar-injector"),
+        ("+", "ValidatingWebhookConfiguration", "istio-validator-istio-system"),
         ("+", "MutatingWebhookConfiguration", "istio-revision-tag-default"),
         ("+", "ValidatingWebhookConfiguration", "istiod-default-validator"),
     ]

@@ -32,7 +32,7 @@ def test_names_of_objects() -> None:
     assert objects.title(obj("Namespace", namespace=None)) == "x"
 
 
-def test_live_objects_come_by_one_list_per_kind_and_namespace() -> None:
+def test_live_objects_come_by_one_list_per_kind() -> None:
     there = [obj(name="a"), obj(name="b"), obj(name="other"), obj(name="a", namespace="two"), obj("Secret", "a")]
     session = FakeSession(*there)
     found = objects.live(session, [obj(name="a"), obj(name="b"), obj(name="a", namespace="two"), obj(name="absent")])
@@ -41,7 +41,7 @@ def test_live_objects_come_by_one_list_per_kind_and_namespace() -> None:
         ("v1", "ConfigMap", "team", "b"),
         ("v1", "ConfigMap", "two", "a"),
     ]
-    assert session.asked == ["list ConfigMap", "list ConfigMap"]
+    assert session.asked == ["list ConfigMap"]
 
 
 def test_nothing_wanted_asks_nothing() -> None:

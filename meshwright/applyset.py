@@ -1,0 +1,114 @@
+"""Which objects a component of an environment keeps: an ApplySet, as kubectl knows it.
+
+The rules are those of KEP-3659 (kubernetes/enhancements): a parent object with an id, the tool, the kinds and the
+namespaces of the members; members carry the id. Only what carries the id and is no longer wanted is ever pruned, and
+never a namespace or a CRD.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterable, Sequence
+
+from meshwright import objects
+from meshwright.errors import Refused
+from meshwright.kube import Session
+from meshwright.plan import Action, Change
+
+__all__ = ["NAMESPACE", "identifier", "member", "parent", "pruned"]
+
+NAMESPACE = "meshwright"
+_ID = "applyset.kubernetes.io/id"
+_PART_OF = "applyset.kubernetes.io/part-of"
+_TOOLING = "applyset.kubernetes.io/tooling"
+_KINDS = "applyset.kubernetes.io/contains-group-kinds"
+_NAMESPACES = "applyset.kubernetes.io/additional-namespaces"
+_TOOL = "meshwright/v1"
+_NEVER = ("Namespace", "CustomResourceDefinition")
+
+
+def identifier(name: str) -> str:
+    """The id of the ApplySet whose parent is the ConfigMap `name` in our namespace."""
+    raw = hashlib.sha256(f"{name}.{NAMESPACE}.ConfigMap.".encode()).digest()
+    return f"applyset-{base64.urlsafe_b64encode(raw).decode().rstrip('=')}-v1"
+
+
+def member(obj: objects.Object, name: str) -> objects.Object:
+    """The object with the label that makes it a member."""
+    labels = {**(obj["metadata"].get("labels") or {}), _PART_OF: identifier(name)}
+    return {**obj, "metadata": {**obj["metadata"], "labels": labels}}
+
+
+def _group_kind(obj: objects.Object) -> str:
+    group = obj["apiVersion"].rpartition("/")[0]
+    return f"{obj['kind']}.{group}" if group else str(obj["kind"])
+
+
+def parent(name: str, members: Iterable[objects.Object], also: objects.Object | None = None) -> objects.Object:
+    """The parent object for `members`. With `also`, the live parent, it covers that one's members too: it must, until
+    those that are no longer wanted are gone, or a killed run would forget them."""
+    members = list(members)
+    kinds = {_group_kind(obj) for obj in members}
+    namespaces = {obj["metadata"].get("namespace", "") for obj in members} - {"", NAMESPACE}
+    if also is not None:
+        kinds |= set(_listed(also, _KINDS))
+        namespaces |= set(_listed(also, _NAMESPACES))
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {
+            "name": name,
+            "namespace": NAMESPACE,
+            "labels": {_ID: identifier(name)},
+            "annotations": {
+                _TOOLING: _TOOL,
+                _KINDS: ",".join(sorted(kinds)),
+                _NAMESPACES: ",".join(sorted(namespaces)),
+            },
+        },
+    }
+
+
+def _listed(obj: objects.Object, annotation: str) -> list[str]:
+    text = (obj["metadata"].get("annotations") or {}).get(annotation, "")
+    return [word for word in text.split(",") if word]
+
+
+def pruned(session: Session, name: str, wanted: Sequence[objects.Object], *, allow_empty: bool) -> list[Change]:
+    """The live members that are not in `wanted`, in reverse order of applying. The payload of each is the object.
+
+    Raises Refused: the set belongs to another tool, or nothing at all is wanted any more and that is not allowed.
+    """
+    found = session.get("v1", "ConfigMap", name, NAMESPACE)
+    if found is None:
+        return []
+    tool = (found["metadata"].get("annotations") or {}).get(_TOOLING, "")
+    if tool.partition("/")[0] != "meshwright":
+        raise Refused(f"ConfigMap {NAMESPACE}/{name} is the ApplySet of {tool or 'another tool'}, not of Meshwright")
+    stay = {_identity(obj) for obj in wanted}
+    # A kind that the API server no longer knows has no objects left.
+    kinds = [
+        resource
+        for group_kind in _listed(found, _KINDS)
+        if group_kind.partition(".")[0] not in _NEVER
+        and (resource := session.preferred(group_kind.partition(".")[2], group_kind.partition(".")[0]))
+    ]
+    selector = f"{_PART_OF}={identifier(name)}"
+    listed = session.map(lambda kind: session.list(kind.api_version, kind.kind, labels=selector), kinds)
+    gone = [obj for members in listed for obj in members if _identity(obj) not in stay]
+    if gone and not wanted and not allow_empty:
+        raise Refused(
+            f"nothing is wanted any more, which would delete all {len(gone)} objects of {name}",
+            hint="If that is meant, set resources.allow_empty to true",
+        )
+    return [_destroyed(obj) for obj in reversed(objects.in_order(gone))]
+
+
+def _identity(obj: objects.Object) -> tuple[str, str, str]:
+    """What names an object whatever the version it is asked for in."""
+    return _group_kind(obj), obj["metadata"].get("namespace", ""), obj["metadata"]["name"]
+
+
+def _destroyed(obj: objects.Object) -> Change:
+    return Change(Action.DESTROY, obj["kind"], objects.title(obj), why="no longer in the values", payload=obj)
