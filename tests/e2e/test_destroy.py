@@ -8,7 +8,6 @@ import yaml
 
 from meshwright import cluster, engine
 
-
 WORK = {
     "clusters": [{"name": "work", "cluster": {"server": "https://work.example.com"}}],
     "users": [{"name": "me", "user": {"token": "t"}}],
