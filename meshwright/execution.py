@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from meshwright import cluster, identity, lock
+from meshwright import cluster, identity
 from meshwright.environment import Environment
-from meshwright.errors import BadInput, MeshwrightError, Refused
+from meshwright.errors import BadInput, MeshwrightError, Refused, Unreachable
 from meshwright.journal import Journal
 from meshwright.plan import Action, Plan, approval
+from meshwright.run import Member, Run
 from meshwright.step import Step
 from meshwright.target import Target
 
@@ -54,7 +56,15 @@ class Execution:
     """
 
     def __init__(
-        self, target: Target, env: Environment, steps: Sequence[Step], options: Options, journal: Journal | None = None
+        self,
+        target: Target,
+        env: Environment,
+        steps: Sequence[Step],
+        options: Options,
+        journal: Journal | None = None,
+        *,
+        run: Run | None = None,
+        deploy: str = "",
     ) -> None:
         self.target = target
         self.env = env
@@ -62,7 +72,13 @@ class Execution:
         self.options = options
         self.journal = journal or Journal(None)
         self._shown: dict[str, Plan] = {}
-        self._lock: lock.Lock | None = None
+        self._run = run or Run(env.name, reason=options.reason, approved=options.approved)
+        self._member = Member(target, deploy, tuple(step.name for step in steps), self._shown)
+        self._done = 0
+
+    def join(self) -> None:
+        """Tells the run that shares its lock and record with others that it will come to `begin`."""
+        self._run.join(self._member)
 
     def preview(self) -> list[Plan]:
         """Plans every step against live state; raises what planning raises."""
@@ -104,18 +120,36 @@ class Execution:
             )
 
     def begin(self, step: Step) -> Plan:
-        """Takes the lock (once per run), plans `step` anew and gives the plan to apply.
+        """Takes the lock (once per run), plans `step` anew and gives the plan to apply. Before the first write of a
+        step to a cluster that answers, its Lease is taken; before the first write of all, the record is begun.
 
-        Raises Refused: another run holds the lock, the plan is not the one shown, a recreation that was not allowed,
-        the wrong cluster, or a protected environment.
+        Raises Refused: another run holds lock or Lease, the plan is not the one shown, a recreation that was not
+        allowed, the wrong cluster, or a protected environment.
         """
-        if not step.check:
-            self._hold()
+        start = time.monotonic()
+        with self._failing(step, start):
+            if not step.check:
+                self._run.lock(self._member, cluster.lock_name(self.target, self.env))
+            plan = self._plan(step)
+            if not plan.empty and self._secured(step, plan):
+                # Somebody who was not under our file lock has worked on the cluster, maybe since we looked.
+                self.target.shared.look_again()
+                plan = self._plan(step)
+            if not plan.empty:
+                self._run.writing(self._member, plan)
+            elif not step.check:
+                self._end_of(step, "unchanged", start)
+            return plan
+
+    def _plan(self, step: Step) -> Plan:
+        """The plan of a step that may be applied."""
         plan = step.plan(self.target, self.env)
+        if step.check:
+            return plan
         shown = self._shown.get(step.name)
-        if shown is not None and not step.check:
+        if shown is not None:
             _same(shown, plan)
-        if plan.empty or step.check:
+        if plan.empty:
             return plan
         if plan.after:
             raise MeshwrightError(
@@ -155,28 +189,68 @@ class Execution:
                 hint=f"Look at `meshwright plan {self.env.name}` and run `meshwright apply {self.env.name}`",
             )
 
-    def apply(self, step: Step, plan: Plan) -> float:
-        """Applies what `begin` gave; the seconds it took. Raises what the step raises."""
-        start = time.monotonic()
-        self.journal.write("step", step=step.name, state="started", changes=len(plan.changes))
+    def _secured(self, step: Step, plan: Plan) -> bool:
+        """Takes the Lease for a step that writes to the cluster or ends it; whether the step must be planned again."""
+        ends = _ends_cluster(step, plan)
+        if not (step.cluster or ends):
+            return False
         try:
-            step.apply(self.target, self.env, plan)
-        finally:
-            if not step.check:
-                self.target.shared.look_again()
-        return time.monotonic() - start
+            session = cluster.session(self.target, self.env)
+            return session is not None and self._run.secure(
+                self._member, session, cluster.lock_name(self.target, self.env)
+            )
+        except Unreachable:
+            if ends:
+                return False  # nobody is at work in a cluster that does not answer
+            raise
 
-    def _hold(self) -> None:
-        if self._lock is None:
-            names = ", ".join(step.name for step in self.steps)
-            self._lock = lock.acquire(cluster.lock_name(self.target, self.env), f"{self.env.name}: {names}")
+    def apply(self, step: Step, plan: Plan) -> float:
+        """Applies what `begin` gave; the seconds it took. Raises Refused where the Lease was lost, and what the step
+        raises."""
+        start = time.monotonic()
+        checks = len(self.journal.checks)
+        with self._failing(step, start):
+            if not step.check:
+                self._run.held()
+            self.journal.write("step", step=step.name, state="started", changes=len(plan.changes))
+            try:
+                step.apply(self.target, self.env, plan)
+            finally:
+                self._run.checked(self.journal.checks[checks:])
+                if not step.check:
+                    self.target.shared.look_again()
+                    if _ends_cluster(step, plan):
+                        self._run.gone(self._member)
+            return self._end_of(step, "checked" if step.check else "changed", start)
+
+    @contextmanager
+    def _failing(self, step: Step, start: float) -> Iterator[None]:
+        """At the first failure this part of the run is over: pyinfra does nothing more on a host that failed."""
+        try:
+            yield
+        except Exception as error:
+            self._run.done(self._member, step.name, "failed", time.monotonic() - start)
+            self._run.leave(self._member, error)
+            raise
+
+    def _end_of(self, step: Step, state: str, start: float) -> float:
+        seconds = time.monotonic() - start
+        self._run.done(self._member, step.name, state, seconds)
+        self._done += 1
+        if self._done == len(self.steps):
+            self._run.leave(self._member)
+        return seconds
 
     def end(self) -> None:
-        """Lets go of the lock and closes what the steps shared."""
-        if self._lock is not None:
-            self._lock.release()
-            self._lock = None
+        """Lets go of what the run holds, and closes what the steps shared. A run that has not done its last step, and
+        has not failed, was interrupted."""
+        self._run.close()
         self.target.close()
+
+
+def _ends_cluster(step: Step, plan: Plan) -> bool:
+    """Whether nothing is left of the cluster when this is applied."""
+    return step.destructive or (not step.cluster and any(change.action is Action.RECREATE for change in plan.changes))
 
 
 def _same(shown: Plan, now: Plan) -> None:

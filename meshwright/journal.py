@@ -6,6 +6,7 @@ from the operations to the command that started them.
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import time
@@ -26,21 +27,29 @@ class Journal:
 
     def __init__(self, path: Path | None) -> None:
         self.path = path
+        self.checks: list[dict[str, Any]] = []
+        """What checks found so far, for the run's record."""
 
     @classmethod
     def of_process(cls) -> Journal:
-        """The journal that whoever started this process asked for."""
-        path = os.environ.get(VARIABLE)
-        return cls(Path(path) if path else None)
+        """The journal that whoever started this process asked for; the same one for all who ask."""
+        return _journal(os.environ.get(VARIABLE))
 
     def write(self, event: Event, **fields: Any) -> None:
         """Appends one event. Fields are JSON values and never secrets."""
+        if event == "check":
+            self.checks.append(fields["result"])
         if self.path is None:
             return
         line = json.dumps({"event": event, "at": round(time.time(), 3), **fields}, ensure_ascii=False) + "\n"
         # One write of one line to a file opened for appending: a reader never sees half a line from a live writer.
         with self.path.open("a", encoding="utf-8") as file:
             file.write(line)
+
+
+@functools.cache
+def _journal(path: str | None) -> Journal:
+    return Journal(Path(path) if path else None)
 
 
 def read(path: Path, offset: int = 0) -> Iterator[tuple[dict[str, Any], int]]:

@@ -58,6 +58,12 @@ class Change:
             "why": self.why,
         }
 
+    @classmethod
+    def of_json(cls, said: dict[str, Any]) -> Change:
+        """The change that `as_json` gave, without its payload."""
+        fields = tuple(Field(**each) for each in said["fields"])
+        return cls(Action[said["action"].upper()], said["kind"], said["name"], fields, said["why"])
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -104,6 +110,18 @@ class Plan:
             "changes": [c.as_json() for c in self.changes],
             "notes": list(self.notes),
         }
+
+    @classmethod
+    def of_json(cls, said: dict[str, Any]) -> Plan:
+        """The plan that `as_json` gave, or the part of it that a record keeps; for showing, not for applying."""
+        return cls(
+            said["step"],
+            said.get("digest") or "",
+            tuple(Change.of_json(each) for each in said["changes"]),
+            checked=said.get("checked") or 0,
+            after=said["known_after"] or "",
+            notes=tuple(said.get("notes") or ()),
+        )
 
 
 def digest(value: Any) -> str:

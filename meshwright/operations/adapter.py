@@ -7,8 +7,10 @@ it yields a function that logs one sentence and returns False, which pyinfra cou
 
 from __future__ import annotations
 
+import atexit
 import time
 from collections.abc import Callable, Generator, Sequence
+from pathlib import Path
 from typing import Any
 
 from pyinfra import logger
@@ -25,13 +27,13 @@ from meshwright.operations.connector import target_of
 from meshwright.operations.inventory import Values
 from meshwright.plan import Plan, approval
 from meshwright.render import plan_lines
+from meshwright.run import Run
 from meshwright.step import Step
 
 __all__ = ["run_steps"]
 
-# The executions of this process. They are never ended: pyinfra has no hook for the end of a run, and the kernel lets
-# go of the lock and closes the connections when the process ends, however it ends.
-_executions: list[Execution] = []
+# The run that all operations of this process are part of (meshwright.run says how its end is found).
+_run: Run | None = None
 
 
 def run_steps(steps: Sequence[Step]) -> None:
@@ -46,7 +48,7 @@ def run_steps(steps: Sequence[Step]) -> None:
     except MeshwrightError as error:
         Journal.of_process().write("error", message=error.message, hint=error.hint, exit=int(error.exit_code))
         raise OperationError(str(error)) from None
-    _executions.append(execution)
+    execution.join()
     for step in host.loop(steps):  # type: ignore[no-untyped-call]
         _operation(name=step.name, execution=execution, step=step)
 
@@ -64,7 +66,21 @@ def _execution(steps: Sequence[Step]) -> Execution:
         logger.info(f"{host.print_prefix}{sentence}")
 
     target.say = say
-    return Execution(target, values.env, steps, Options.of(data), journal)
+    options = Options.of(data)
+    deploy = Path(state.current_exec_filename or "").stem
+    return Execution(
+        target, values.env, steps, options, journal, run=_run_of(values.env.name, options, journal), deploy=deploy
+    )
+
+
+def _run_of(environment: str, options: Options, journal: Journal) -> Run:
+    global _run
+    if _run is None:
+        # Whoever asks for a journal is the command; it is told apart in records.
+        program = "meshwright" if journal.path else "pyinfra"
+        _run = Run(environment, program=program, reason=options.reason, approved=options.approved)
+        atexit.register(_run.close)
+    return _run
 
 
 def _preview(execution: Execution) -> None:

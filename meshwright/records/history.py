@@ -1,0 +1,67 @@
+"""The records of an environment, from the file on its host and from its cluster."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+
+from meshwright import cluster, kube, lease
+from meshwright.environment import Environment
+from meshwright.errors import MeshwrightError
+from meshwright.holder import Holder
+from meshwright.records import configmaps, file
+from meshwright.records.model import Record, Result, joined
+from meshwright.target import Target
+
+__all__ = ["History", "of"]
+
+
+@dataclass(frozen=True)
+class History:
+    """`records`, newest first. `not_asked` is why the cluster was not asked, empty when it was. `cut` counts lines of
+    the file that could not be read: writers were killed in the middle of them."""
+
+    records: tuple[Record, ...]
+    not_asked: str
+    cut: int
+
+
+def of(target: Target, env: Environment) -> History:
+    """The history of an environment as this host and its cluster have it. A cluster that does not answer is no error:
+    the file alone is a history, and `not_asked` says so. Raises MeshwrightError where the file cannot be read."""
+    entries, cut = file.read(target, env.name)
+    held: str | None = None
+    why = ""
+    try:
+        session = cluster.session(target, env)
+        if session is None:
+            why = cluster.no_session(target, env)
+        else:
+            entries = entries + configmaps.read(session, env.name)
+            held = _held(session)
+    except MeshwrightError as error:
+        why = error.message
+    return History(tuple(joined(entries, lambda holder: _unended(holder, held))), why, cut)
+
+
+def _unended(holder: str, held: str | None) -> Result:
+    """How a run without an end stands: does its process live, or has it the Lease? `held` is who has that, empty for
+    nobody, None where it is not known."""
+    found = Holder.read(holder)
+    alive = found.alive if found else None
+    if alive is None:
+        if held is None:
+            return Result.UNKNOWN
+        alive = bool(holder) and held == holder
+    return Result.RUNNING if alive else Result.INTERRUPTED
+
+
+def _held(session: kube.Session) -> str:
+    """Who holds the Lease; nobody where it has ended. Here, where it is only shown, the holder's clock is believed."""
+    spec = (lease.current(session) or {}).get("spec") or {}
+    try:
+        renewed = dt.datetime.fromisoformat(spec["renewTime"])
+        ends = renewed + dt.timedelta(seconds=spec["leaseDurationSeconds"])
+    except (KeyError, TypeError, ValueError):
+        return ""
+    return str(spec.get("holderIdentity") or "") if ends > dt.datetime.now(dt.UTC) else ""

@@ -1,0 +1,167 @@
+"""Writing the record of one run while it goes on."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from meshwright import kube
+from meshwright.errors import MeshwrightError, Refused, Unreachable
+from meshwright.holder import Holder
+from meshwright.plan import Plan
+from meshwright.records import configmaps, file, model, origin
+from meshwright.records.model import Entry, Result
+from meshwright.target import Target
+
+__all__ = ["Recorder"]
+
+_OF_A_CHECK = ("group", "check", "state", "fatal", "detail", "seconds")
+
+
+class Recorder:
+    """The record of one run. Nothing is written before something is to be changed.
+
+    `about` is what is known of the run from the start: program, reason, approved.
+    """
+
+    def __init__(self, environment: str, about: dict[str, Any]) -> None:
+        self._environment = environment
+        self._about = about
+        self._started: Entry = {}
+        self._rows: list[dict[str, Any]] = []
+        self._rows_at_start = 0
+        self._steps: list[dict[str, Any]] = []
+        self._checks: list[dict[str, Any]] = []
+        self._files: dict[str, Target] = {}
+        self._clusters: dict[str, tuple[kube.Session, Callable[[str], None]]] = {}
+
+    @property
+    def begun(self) -> bool:
+        """Whether something was to be changed."""
+        return bool(self._started)
+
+    def begin(self, target: Target, deploy: str, steps: list[str], shown: Iterable[tuple[str, Plan]]) -> None:
+        """Something is about to be changed for the first time: finds out who does it. `shown` has the plans that were
+        shown, with their hosts."""
+        at = model.now()
+        self._rows = [model.row(host, plan) for host, plan in shown if not plan.empty]
+        self._started = {
+            "id": model.new_id(at),
+            "entry": "started",
+            "at": at,
+            "environment": self._environment,
+            "holder": str(Holder.here()),
+            "who": origin.who(),
+            "commit": origin.commit(target.project.root),
+            **self._about,
+            "deploy": deploy,
+            "steps": steps,
+        }
+
+    def writing(self, target: Target, session: kube.Session | None, plan: Plan) -> None:
+        """A step is about to apply `plan`. No record, no change: raises what writing it raises."""
+        this = model.row(target.name, plan)
+        new = this not in self._rows
+        if new:
+            self._rows.append(this)
+        step: Entry = {"id": self._started["id"], "entry": "step", "at": model.now(), "host": target.name}
+        step["step"] = plan.step
+        if target.name in self._files:
+            step["plan"] = [this] if new else []
+        else:
+            self._rows_at_start = self._rows_at_start or len(self._rows)
+            file.append(target, self._environment, self._beginning(session))
+            self._files[target.name] = target
+        file.append(target, self._environment, step)
+        if session is not None and (uid := session.identity().uid) not in self._clusters:
+            configmaps.write(session, self._environment, self._beginning(session))
+            self._clusters[uid] = (session, target.say)
+
+    def done(self, host: str, step: str, state: str, seconds: float) -> None:
+        """A step has ended: unchanged, changed, checked or failed."""
+        self._steps.append({"host": host, "step": step, "state": state, "seconds": round(seconds, 3)})
+
+    def checked(self, results: Iterable[dict[str, Any]]) -> None:
+        """What checks found, as their JSON."""
+        self._checks += [{key: result.get(key) for key in _OF_A_CHECK} for result in results]
+
+    def forget(self, session: kube.Session) -> None:
+        """The session's cluster has been deleted, and what was written there with it."""
+        self._clusters.pop(session.identity().uid, None)
+
+    def end(self, error: Exception | None) -> bool:
+        """Writes how the run ended, to the file and to the clusters; what cannot be written is said. Gives false when a
+        cluster gave no answer."""
+        if not self._started:
+            return True
+        entry = self._ended(*_outcome(error))
+        self._end_files(entry)
+        answered = True
+        for session, say in self._clusters.values():
+            try:
+                with _told(say, "the end of this run's record could not be written to the cluster"):
+                    configmaps.write(session, self._environment, entry)
+                with _told(say, "old records could not be deleted from the cluster"):
+                    configmaps.prune(session, self._environment)
+            except Unreachable as gone:
+                say(f"the end of this run's record could not be written to the cluster: {gone.message}")
+                answered = False
+        return answered
+
+    def interrupted(self, message: str) -> None:
+        """Writes to the file alone that the run was interrupted."""
+        if self._started:
+            self._end_files(self._ended(Result.INTERRUPTED, message, ""))
+
+    # Inside
+
+    def _beginning(self, session: kube.Session | None) -> Entry:
+        """The entry `started`, with what is known by now."""
+        if session is not None and not self._started["who"]["kubernetes"]:
+            self._started["who"]["kubernetes"] = origin.kubernetes_user(session)
+        cluster = session.identity().uid if session is not None else None
+        return {**self._started, "cluster": cluster, "plan": list(self._rows)}
+
+    def _ended(self, result: Result, message: str, hint: str) -> Entry:
+        return {
+            "id": self._started["id"],
+            "entry": "ended",
+            "at": model.now(),
+            "environment": self._environment,
+            "result": result.value,
+            "message": message,
+            "hint": hint,
+            "steps": self._steps,
+            "plan": self._rows[self._rows_at_start :],
+            "checks": self._checks,
+            "cluster": next(iter(self._clusters), None),
+            "kubernetes": self._started["who"]["kubernetes"],
+        }
+
+    def _end_files(self, entry: Entry) -> None:
+        for target in self._files.values():
+            try:
+                file.append(target, self._environment, entry)
+            except MeshwrightError as error:
+                target.say(f"the end of this run's record could not be written: {error.message}")
+
+
+def _outcome(error: Exception | None) -> tuple[Result, str, str]:
+    if error is None:
+        return Result.OK, "", ""
+    if not isinstance(error, MeshwrightError):
+        # Its text may have anything in it.
+        return Result.FAILED, f"a defect: {type(error).__name__}", ""
+    return Result.REFUSED if isinstance(error, Refused) else Result.FAILED, error.message, error.hint
+
+
+@contextlib.contextmanager
+def _told(say: Callable[[str], None], what: str) -> Iterator[None]:
+    """What cannot be done at the end is said; the run itself has ended as it has. Raises Unreachable."""
+    try:
+        yield
+    except Unreachable:
+        raise
+    except MeshwrightError as error:
+        say(f"{what}: {error.message}")
