@@ -62,6 +62,9 @@ def test_every_value_has_its_source(project: Callable[..., Project], k3d: str) -
         "  enabled: true                  # default",
         "  namespace: bookinfo            # default",
         "  timeout: 300                   # default",
+        "resources:",
+        "  manifests: []                  # default",
+        "  allow_empty: false             # default",
     )
     assert shown.values["istio"]["values"] == {"a": ["1.30", {"b": "no way"}]}
     assert shown.sources["istio.values.a[1].b"] == "group_data/lab.yaml:5"

@@ -20,7 +20,7 @@ from meshwright.project import Project
 
 CLUSTER = "kind, name, image, tools_image, servers, agents, loadbalancer, api_port, registries, volumes, disable, "
 CLUSTER += "k3s_args, timeout"
-ROOT = "protected, hosts, engine, cluster, tools, istio, namespaces, ingress, bookinfo"
+ROOT = "protected, hosts, engine, cluster, tools, istio, namespaces, ingress, bookinfo, resources"
 ISTIO = "version, hub, tag, profile, revision, namespace, components, meshConfig, values, timeout"
 NAME = "characters: a-z, 0-9 and -, at both ends no -"
 EXISTING = "cluster: {kind: existing, context: c}\n"
@@ -327,6 +327,7 @@ WHOLE: dict[str, dict[str, Any]] = {
             "ports": [{"name": "p", "port": 1, "target_port": 2, "node_port": 30000, "publish": None}],
         },
         "bookinfo": {"enabled": True, "namespace": "bookinfo", "hub": "h", "tag": "t", "timeout": 1},
+        "resources": {"manifests": ["m"], "pace": 1, "allow_empty": False},
     }
     for kind, cluster in {
         "k3d": {
