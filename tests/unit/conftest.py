@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 from fakes import FakeTarget
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from meshwright.project import Project
 
-# How long one example takes says more about the machine than about the code.
-settings.register_profile("unit", deadline=None)
+# How long an example takes says more about the machine than about the code.
+settings.register_profile("unit", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("unit")
 
 

@@ -165,3 +165,10 @@ def test_the_json_of_a_result() -> None:
         "seconds": 0.123,
     }
     assert Result(checked, State.OK, "", 1).as_json()["hint"] == ""
+
+
+def test_a_hint_names_values_of_the_environment(host: FakeTarget) -> None:
+    checked = Check("host", "it is", says(Failed("no")), "a", "Run `meshwright apply {env.name} {env.istio.namespace}`")
+    [result] = run(host, checked)
+    assert result.check.hint == "Run `meshwright apply lab istio-system`"
+    assert result.as_json()["hint"] == "Run `meshwright apply lab istio-system`"
