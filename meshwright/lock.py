@@ -1,8 +1,8 @@
 """The lock that keeps two changing runs on one cluster apart.
 
 It is a file lock of the kernel (flock) on the target host, in the state folder of the user who runs there, named after
-the cluster: a holder that dies, however it dies, holds nothing any more. The Lease in the cluster, which keeps runs
-from different machines apart, comes on top of it with the plan engine.
+the cluster: a holder that dies, however it dies, holds nothing any more. `meshwright.lease` comes on top of it, once
+there is an API server, and keeps runs from different machines apart.
 """
 
 from __future__ import annotations

@@ -20,6 +20,7 @@ COMMANDS = {
     "plan": "Show what a deploy would change.",
     "apply": "Show the plan, ask, and do it.",
     "check": "Find out whether everything an environment needs holds.",
+    "history": "Show what changed an environment: who, when, why, and how it ended.",
     "ingress": "Print how to reach the ingress gateway, as shell exports.",
     "env": "Show the values of an environment, or which cluster it means.",
     "kubeconfig": "Print the kubeconfig of an environment, or merge it into yours.",

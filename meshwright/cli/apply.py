@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import click
 
 from meshwright import deploy as deploys
@@ -30,7 +32,10 @@ __all__ = ["command"]
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--plan", "plan_only", is_flag=True, help="Show the plan and stop.")
 @click.option("--allow-recreate", is_flag=True, help="Destroy and make anew what cannot be changed in place.")
-def command(environment: str, deploy: str, as_json: bool, yes: bool, plan_only: bool, allow_recreate: bool) -> int:
+@click.option("--reason", metavar="TEXT", default="", help="Why; kept in the record of this run.")
+def command(
+    environment: str, deploy: str, as_json: bool, yes: bool, plan_only: bool, allow_recreate: bool, reason: str
+) -> int:
     """Plans, stops with 0 when there is nothing to do, else runs pyinfra with the digest that was approved."""
     output = Output(as_json, "apply", environment)
     project, loaded = opened(environment)
@@ -70,6 +75,9 @@ def command(environment: str, deploy: str, as_json: bool, yes: bool, plan_only: 
         data["approved"] = approval(plans)
     if allow_recreate:
         data["allow_recreate"] = "true"
+    if reason:
+        # As JSON, because pyinfra would read `42` and `true` as something else than text.
+        data["reason"] = json.dumps(reason)
     done = run_deploy(project, environment, deploy.replace("-", "_"), data, say=output.human)
     output.document(
         ok=done.exit is Exit.OK,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from meshwright import cluster, kube, lease
@@ -10,7 +11,7 @@ from meshwright.environment import Environment
 from meshwright.errors import MeshwrightError
 from meshwright.holder import Holder
 from meshwright.records import configmaps, file
-from meshwright.records.model import Record, Result, joined
+from meshwright.records.model import Entry, Record, Result, joined
 from meshwright.target import Target
 
 __all__ = ["History", "of"]
@@ -26,33 +27,38 @@ class History:
     cut: int
 
 
-def of(target: Target, env: Environment) -> History:
-    """The history of an environment as this host and its cluster have it. A cluster that does not answer is no error:
-    the file alone is a history, and `not_asked` says so. Raises MeshwrightError where the file cannot be read."""
-    entries, cut = file.read(target, env.name)
-    held: str | None = None
-    why = ""
-    try:
-        session = cluster.session(target, env)
-        if session is None:
-            why = cluster.no_session(target, env)
-        else:
-            entries = entries + configmaps.read(session, env.name)
-            held = _held(session)
-    except MeshwrightError as error:
-        why = error.message
-    return History(tuple(joined(entries, lambda holder: _unended(holder, held))), why, cut)
+def of(targets: Sequence[Target], env: Environment) -> History:
+    """The history of an environment as its hosts and its cluster have it. A cluster that does not answer is no error:
+    the files alone are a history, and `not_asked` says so. Raises MeshwrightError where a file cannot be read."""
+    entries: list[Entry] = []
+    held: set[str] = set()
+    cut, not_asked = 0, ""
+    for target in targets:
+        found, spoilt = file.read(target, env.name)
+        entries += found
+        cut += spoilt
+        try:
+            session = cluster.session(target, env)
+            if session is None:
+                not_asked = cluster.no_session(target, env)
+            else:
+                entries += configmaps.read(session, env.name)
+                held.add(_held(session))
+        except MeshwrightError as error:
+            not_asked = error.message
+    known = None if not_asked else held
+    return History(tuple(joined(entries, lambda holder: _unended(holder, known))), not_asked, cut)
 
 
-def _unended(holder: str, held: str | None) -> Result:
-    """How a run without an end stands: does its process live, or has it the Lease? `held` is who has that, empty for
-    nobody, None where it is not known."""
+def _unended(holder: str, held: set[str] | None) -> Result:
+    """How a run without an end stands: does its process live, or has it a Lease? `held` is who has one, None where that
+    is not known."""
     found = Holder.read(holder)
     alive = found.alive if found else None
     if alive is None:
         if held is None:
             return Result.UNKNOWN
-        alive = bool(holder) and held == holder
+        alive = bool(holder) and holder in held
     return Result.RUNNING if alive else Result.INTERRUPTED
 
 

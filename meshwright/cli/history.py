@@ -1,0 +1,149 @@
+"""`meshwright history`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import click
+
+from meshwright.cli.common import environment_argument, json_option, opened, targets
+from meshwright.cli.output import Output, coloured
+from meshwright.errors import BadInput, Exit
+from meshwright.records import Record
+from meshwright.records.history import History, of
+from meshwright.render import plan_lines
+
+__all__ = ["command"]
+
+_HEAD = ("id", "when (UTC)", "who", "deploy", "result", "+", "~", "-", "seconds", "commit")
+_NUMBERS = frozenset({"+", "~", "-", "seconds"})
+_SHORT = 7
+
+
+@click.command(
+    "history",
+    help="Show what changed ENV: who, when, why, the plan, and how it ended; with ID, or the beginning of one, that "
+    "record whole.",
+    epilog="Example: meshwright history lab --limit 5",
+)
+@environment_argument
+@click.argument("record", metavar="[ID]", required=False)
+@json_option
+@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="Show the newest N.")
+def command(environment: str, record: str | None, as_json: bool, limit: int) -> int:
+    """Merges the file on the host and what the cluster has; the file alone where the cluster cannot be asked."""
+    output = Output(as_json, "history", environment)
+    project, loaded = opened(environment)
+    with targets(project, loaded, quiet=as_json) as hosts:
+        history = of(hosts, loaded.env)
+    if history.not_asked:
+        output.human(f"the cluster was not asked: {history.not_asked}")
+    if history.cut:
+        output.human(f"{history.cut} lines of the file are cut (a run was killed while it wrote) and left out")
+    if record is None:
+        records = list(history.records[:limit])
+        output.answer(_table(records) if records else [f"no run has changed {environment} yet, as far as is known"])
+        left_out = len(history.records) - len(records)
+        if left_out:
+            output.human(f"{left_out} older records are not shown; --limit shows more")
+    else:
+        records = [_chosen(history, record)]
+        output.answer(_whole(records[0]))
+    output.document(
+        ok=True,
+        summary={"checked": len(history.records), "shown": len(records), "cut": history.cut},
+        cluster={"asked": not history.not_asked, "why": history.not_asked or None},
+        records=[each.as_json() for each in records],
+    )
+    return Exit.OK
+
+
+def _chosen(history: History, beginning: str) -> Record:
+    found = [each for each in history.records if each.id.startswith(beginning)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise BadInput(
+            f"{len(found)} records begin with {beginning!r}",
+            hint=f"Say more of it: {', '.join(r.id for r in found[:5])}",
+        )
+    newest = ", ".join(each.id for each in history.records[:3])
+    raise BadInput(
+        f"no record begins with {beginning!r}", hint=f"The newest are {newest}" if newest else "There are none"
+    )
+
+
+def _table(records: Sequence[Record]) -> Iterator[str]:
+    rows = [_HEAD, *map(_row, records)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEAD))]
+    for row in rows:
+        cells = (
+            text.rjust(width) if head in _NUMBERS else text.ljust(width)
+            for head, text, width in zip(_HEAD, row, widths, strict=True)
+        )
+        yield "  ".join(cells).rstrip()
+
+
+def _row(record: Record) -> tuple[str, ...]:
+    counts = record.summary
+    return (
+        record.id,
+        record.started[:16].replace("T", " "),
+        _who(record),
+        record.deploy or "-",
+        record.result.value,
+        str(counts["add"]),
+        str(counts["change"]),
+        str(counts["destroy"]),
+        "-" if record.seconds is None else f"{record.seconds:.1f}",
+        _commit(record),
+    )
+
+
+def _who(record: Record) -> str:
+    """USER@MACHINE; the user who used sudo rather than the one whom they became."""
+    who = record.who
+    return f"{who.get('sudo_user') or who.get('user') or '?'}@{who.get('machine') or '?'}"
+
+
+def _commit(record: Record) -> str:
+    """The commit in short, with a star where the folder differed from it."""
+    if not record.commit:
+        return "-"
+    return str(record.commit["id"])[:_SHORT] + ("*" if record.commit["dirty"] else "")
+
+
+def _whole(record: Record) -> Iterator[str]:
+    yield f"{record.id}: {record.result.value}" + (f": {record.message}" if record.message else "")
+    for name, text in _details(record):
+        if text:
+            yield f"  {name:<9}{text}"
+    for note in record.notes:
+        yield f"  note: {note}"
+    for line in plan_lines(record.plans):
+        yield coloured(line)
+
+
+def _details(record: Record) -> Iterator[tuple[str, str]]:
+    who, commit = record.who, record.commit
+    yield "hint", record.hint
+    started, ended = (text[:19].replace("T", " ") for text in (record.started, record.ended or ""))
+    took = f" to {ended[11:]} ({record.seconds:.1f} s)" if record.seconds is not None else ", no end is known"
+    yield "when", f"{started} UTC{took}"
+    sudo = f", by sudo from {who['sudo_user']}" if who.get("sudo_user") else ""
+    known = f", {who['kubernetes']} in the cluster" if who.get("kubernetes") else ""
+    yield "who", f"{who.get('user') or '?'} on {who.get('machine') or '?'}{sudo}{known}"
+    yield "why", record.reason
+    yield "what", f"deploy {record.deploy or '?'}, by {record.program or '?'}"
+    dirty = ", and changes that were not in it" if commit and commit["dirty"] else ""
+    yield "commit", f"{commit['id']}{dirty}" if commit else "not known"
+    yield "approved", record.approved or ""
+    yield "cluster", record.cluster or ""
+    for index, step in enumerate(record.steps):
+        took = "" if step["seconds"] is None else f" ({step['seconds']:.1f} s)"
+        yield "" if index else "steps", f"{step['step']}: {step['state']}{took}"
+    failed = [each for each in record.checks if each["state"] != "ok"]
+    if record.checks:
+        yield "checks", f"{len(record.checks)} made, {len(failed)} of them not ok"
+    for each in failed:
+        yield "", f"{each['check']}: {each['state']}: {each['detail']}"
