@@ -243,7 +243,9 @@ class _Reader:
             raise self._stop(event, f"the file has more than {MAX_VALUES} values, aliases counted each time")
 
     def _place(self, event: Any) -> Place:
-        return Place(self.file, event.start_mark.line + 1, event.start_mark.column + 1)
+        # What is implied behind the last line (the nothing after `---`) is where that line ends.
+        line = min(event.start_mark.line, max(len(self.text.splitlines()) - 1, 0))
+        return Place(self.file, line + 1, event.start_mark.column + 1)
 
     def _written(self, event: Any) -> str:
         return shortened(self.text[event.start_mark.index : event.end_mark.index])

@@ -6,7 +6,7 @@ from unittest.mock import patch
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from meshwright.environment import reader
@@ -172,6 +172,8 @@ YAMLISH = st.lists(st.sampled_from(PIECES), max_size=40).map(lambda pieces: "".j
 @pytest.mark.parametrize("loader", PARSERS, ids=lambda parser: parser.__name__)
 @settings(max_examples=300, deadline=None)
 @given(data=st.one_of(st.binary(max_size=200), st.text(max_size=200).map(str.encode), YAMLISH))
+@example(data=b"---")
+@example(data=b"---\n  ")
 def test_any_bytes_give_values_or_problems(loader: type, data: bytes) -> None:
     with patch.object(reader, "_Loader", loader):
         node, problems = read(data, "f.yaml")
