@@ -85,6 +85,7 @@ class _Reader:
         self.problems: list[Problem] = []
         self._anchors: dict[str, tuple[Node, int, int]] = {}
         self._values = 0
+        self._lines = len(_LINE_END.split(text))
         self._parser = _Loader(text)
 
     def document(self) -> Node:
@@ -244,7 +245,7 @@ class _Reader:
 
     def _place(self, event: Any) -> Place:
         # What is implied behind the last line (the nothing after `---`) is where that line ends.
-        line = min(event.start_mark.line, max(len(self.text.splitlines()) - 1, 0))
+        line = min(event.start_mark.line, self._lines - 1)
         return Place(self.file, line + 1, event.start_mark.column + 1)
 
     def _written(self, event: Any) -> str:
