@@ -193,11 +193,11 @@ def take(
         there = _allowed(lambda: current(session))
         if there is not None and _busy(there, me):
             version = there["metadata"]["resourceVersion"]
+            if _alive(there) or _length(there) > _PATIENCE or watched not in ("", version):
+                raise Refused(f"another run is changing this cluster: {_holder(there)}", hint=_NEXT)
             if not watched:
                 watched, since = version, clock()
                 say(f"waiting to see whether another run still lives: {_holder(there)}")
-            if watched != version or _length(there) > _PATIENCE or _alive(there):
-                raise Refused(f"another run is changing this cluster: {_holder(there)}", hint=_NEXT)
             if clock() - since < _length(there):
                 sleep(_LOOK)
                 continue

@@ -102,6 +102,7 @@ class FakeSession(Session):
         self.failing: dict[str, Exception] = {}
         self.guard: Callable[[], None] = lambda: None
         self.version_of_all = 0
+        self.user = "op@example.com"
         for obj in objects:
             self.put(obj)
 
@@ -197,8 +198,10 @@ class FakeSession(Session):
         dry_run: bool = False,
         subresource: str = "",
     ) -> Object:
-        self._ask(f"create {obj['kind']} {obj['metadata'].get('name', '')}")
+        self._ask(f"create {obj['kind']} {obj['metadata'].get('name', '')}".rstrip())
         self.guard()
+        if obj["kind"] == "SelfSubjectReview":
+            return {**obj, "status": {"userInfo": {"username": self.user}}}
         namespace = obj["metadata"].get("namespace")
         if namespace and ("v1", "Namespace", "", namespace) not in self.objects:
             raise ApiError(f"no {namespace}", status=404, body={"reason": "NotFound"})
