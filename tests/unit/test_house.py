@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -70,6 +72,17 @@ def test_modules_stay_small_and_say_what_they_are(module):
     text = MODULES[module].read_text()
     assert len(text.splitlines()) <= LONGEST
     assert ast.get_docstring(ast.parse(text)), "no docstring"
+
+
+def test_what_is_imported_is_declared():
+    """In a venv from the lock file nothing else is there."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    declared = {re.split(r"[^A-Za-z0-9_-]", wish)[0].lower() for wish in project["dependencies"]}
+    names = {"yaml": "pyyaml", "pydantic_core": "pydantic"}
+    used = {name.split(".")[0] for path in MODULES.values() for name in imports_of(path, top_level=False)}
+    foreign = {names.get(name, name.lower()) for name in used - sys.stdlib_module_names - {"meshwright", "__future__"}}
+    assert foreign <= declared
+    assert declared - foreign == set(), "declared and not used"
 
 
 def test_commands_that_read_do_not_pay_for_pyinfra():
