@@ -177,7 +177,7 @@ def _record(name: str, entries: list[Entry], unended: Callable[[str], Result]) -
         message=message,
         hint=end.get("hint") or "",
         who=known,
-        cluster=start.get("cluster") or end.get("cluster"),
+        cluster=end.get("cluster") or start.get("cluster"),
         commit=start.get("commit"),
         reason=start.get("reason") or "",
         approved=start.get("approved"),

@@ -18,6 +18,7 @@ Answer = str | bytes | tuple[int, str] | Exception | Callable[[Sequence[str], by
 
 UID = "6f2d3c1e-8a4b-4f6e-9c0d-1a2b3c4d5e6f"
 CA = "ab" * 32
+_CLUSTER_SCOPED = ("Namespace", "CustomResourceDefinition", "ClusterRole", "ClusterRoleBinding")
 
 
 def environment(name: str = "lab", **over: Any) -> Environment:
@@ -97,6 +98,7 @@ class FakeSession(Session):
         self.unknown: set[tuple[str, str]] = set()
         self.defaults = defaults
         self.writes: list[Object] = []
+        self.deletes: list[tuple[str, str, str, str]] = []
         self.asked: list[str] = []
         self.who = Identity(UID, CA)
         self.failing: dict[str, Exception] = {}
@@ -114,7 +116,9 @@ class FakeSession(Session):
 
     def _bump(self, key: tuple[str, str, str, str]) -> None:
         self.version_of_all += 1
-        self.objects[key]["metadata"]["resourceVersion"] = str(self.version_of_all)
+        metadata = self.objects[key]["metadata"]
+        metadata["resourceVersion"] = str(self.version_of_all)
+        metadata.setdefault("uid", f"uid-{self.version_of_all}")
 
     def close(self) -> None:
         pass
@@ -144,7 +148,12 @@ class FakeSession(Session):
     def resource(self, api_version: str, kind: str) -> Resource | None:
         if (api_version, kind) in self.unknown:
             return None
-        return Resource(api_version, kind, kind.lower() + "s", True, frozenset())
+        return Resource(api_version, kind, kind.lower() + "s", kind not in _CLUSTER_SCOPED, frozenset())
+
+    def preferred(self, group: str, kind: str) -> Resource | None:
+        """In the version of the objects that there are, v1 where there are none."""
+        versions = {api for api, of, _, _ in self.objects if (api.rpartition("/")[0], of) == (group, kind)}
+        return self.resource(min(versions, default=f"{group}/v1".lstrip("/")), kind)
 
     def apply(
         self,
@@ -237,12 +246,18 @@ class FakeSession(Session):
     ) -> bool:
         self._ask(f"delete {kind} {name}")
         self.guard()
-        return self.objects.pop((api_version, kind, namespace or "", name), None) is not None
+        key = (api_version, kind, namespace or "", name)
+        if uid and key in self.objects and self.objects[key]["metadata"]["uid"] != uid:
+            raise ApiError("it is another one", status=409, body={"reason": "Conflict"})
+        self.owners.pop(key, None)
+        self.deletes.append(key)
+        return self.objects.pop(key, None) is not None
 
     def _stored(self, obj: Object) -> Object:
         self.version_of_all += 1
         kept = copy.deepcopy(obj)
         kept["metadata"]["resourceVersion"] = str(self.version_of_all)
+        kept["metadata"].setdefault("uid", f"uid-{self.version_of_all}")
         self.writes.append(copy.deepcopy(obj))
         self.objects[_key(obj)] = kept
         return copy.deepcopy(kept)

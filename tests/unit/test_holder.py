@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from living import living
 
 from meshwright import holder
 from meshwright.holder import Holder
-
-SELF = "from meshwright.holder import Holder; print(Holder.here(), flush=True); input()"
 
 
 def test_this_process_lives() -> None:
@@ -24,21 +23,14 @@ def test_this_process_lives() -> None:
 
 
 def test_another_process_lives_until_it_ends() -> None:
-    process = subprocess.Popen([sys.executable, "-c", SELF], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    assert process.stdin is not None
-    other = Holder.read(process.stdout.readline().strip())
-    assert other is not None
-    assert other.pid == process.pid
-    assert other.alive is True
-    process.kill()
-    # It has ended and nobody has asked for its exit code yet: its entry is still there.
-    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    with living() as (other, process):
+        assert other.pid == process.pid
+        assert other.alive is True
+        process.kill()
+        # It has ended, and nobody has asked for its exit code yet: its entry is still there.
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        assert other.alive is False
     assert other.alive is False
-    process.wait()
-    assert other.alive is False
-    process.stdout.close()
-    process.stdin.close()
 
 
 def test_a_pid_that_was_used_again_is_not_the_holder() -> None:
@@ -46,7 +38,7 @@ def test_a_pid_that_was_used_again_is_not_the_holder() -> None:
 
 
 @pytest.mark.parametrize("other", [{"boot": "another"}, {"space": "another"}, {"boot": ""}, {"start": ""}])
-def test_what_cannot_be_looked_for_is_neither_alive_nor_dead(other: dict[str, str]) -> None:
+def test_what_cannot_be_looked_for_is_neither_alive_nor_dead(other: dict[str, Any]) -> None:
     assert replace(Holder.here(), **other).alive is None
 
 

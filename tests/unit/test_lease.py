@@ -15,6 +15,7 @@ import pytest
 from fakes import FakeSession, Object
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from living import dead, living
 
 from meshwright import lease
 from meshwright.errors import Exit, Forbidden, MeshwrightError, Refused, Unreachable
@@ -141,7 +142,7 @@ def test_of_two_who_take_a_free_one_at_once_one_wins(session: FakeSession, take:
         take(holder=other)
         return begun(obj, **options)
 
-    session.replace = replaced  # type: ignore[method-assign, assignment]
+    session.replace = replaced  # type: ignore[method-assign]
     with pytest.raises(Refused, match=f"^another run is changing this cluster: .*{other.words}"):
         take(holder=replace(ELSEWHERE, pid=1))
     assert spec(session)["holderIdentity"] == str(other)
@@ -156,7 +157,7 @@ def test_of_two_who_make_it_at_once_one_wins(session: FakeSession, take: Take) -
         take()
         return begun(obj, **options)
 
-    session.create = created  # type: ignore[method-assign, assignment]
+    session.create = created  # type: ignore[method-assign]
     with pytest.raises(Refused, match="another run is changing this cluster"):
         take(holder=ELSEWHERE)
 
@@ -203,9 +204,7 @@ def test_one_that_is_changed_each_time_is_given_up(session: FakeSession, take: T
 
 
 def test_a_dead_holder_on_this_machine_is_taken_over_at_once(session: FakeSession, take: Take, clock: Clock) -> None:
-    process = subprocess.Popen([sys.executable, "-c", ""])
-    process.wait()
-    held_by(session, replace(Holder.here(), pid=process.pid))
+    held_by(session, dead())
     take()
     assert clock.now == 1000
     assert spec(session)["leaseTransitions"] == 5
@@ -214,20 +213,11 @@ def test_a_dead_holder_on_this_machine_is_taken_over_at_once(session: FakeSessio
 def test_a_living_holder_on_this_machine_is_waited_for_by_nobody(
     session: FakeSession, take: Take, clock: Clock
 ) -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-c", "from meshwright.holder import Holder; print(Holder.here(), flush=True); input()"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    held_by(session, process.stdout.readline().strip())
     said: list[str] = []
-    try:
+    with living() as (other, process):
+        held_by(session, other)
         with pytest.raises(Refused) as caught:
             take(say=said.append)
-    finally:
-        process.communicate("")
     assert caught.value.message == (
         f"another run is changing this cluster: lab: istio, by ann, process {process.pid} on {Holder.here().machine}, "
         "since 2030-01-02 03:04:05 UTC"
@@ -454,7 +444,7 @@ def test_the_end_is_counted_from_before_a_renewal_was_sent(session: FakeSession,
         clock.now += 20
         return begun(obj, **options)
 
-    session.replace = slow  # type: ignore[method-assign, assignment]
+    session.replace = slow  # type: ignore[method-assign]
     assert held._renew()
     clock.now += 24
     held.guard()
