@@ -1,6 +1,6 @@
 """Everything an environment needs, from the container engine to an answered request."""
 
-from meshwright import bookinfo, checks, cluster, engine, istio, namespaces, tools
+from meshwright import bookinfo, checks, cluster, engine, istio, namespaces, resources, tools
 from meshwright.deploy import run
 
 steps = [
@@ -10,6 +10,7 @@ steps = [
     istio.install,
     namespaces.ensure,
     bookinfo.apply_sample,
+    resources.apply_all,
     checks.hold,
 ]
 

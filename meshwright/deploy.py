@@ -72,6 +72,13 @@ def load(project: Project, name: str) -> list[Step]:
             f"{path.relative_to(project.root)} has no list `steps` of steps",
             hint="End the file with `steps = [...]` and `run(steps)`; docs/extending.md shows one",
         )
+    called = [step.name for step in steps]
+    twice = next((name for name in called if called.count(name) > 1), None)
+    if twice is not None:
+        raise BadInput(
+            f"{path.relative_to(project.root)} has two steps named {twice!r}",
+            hint="A plan and its approval go by the names of steps: give one of the two another name",
+        )
     return steps
 
 

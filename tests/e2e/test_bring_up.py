@@ -51,7 +51,7 @@ def test_a_second_run_of_pyinfra_changes_nothing(lab):
     assert done.code == 0, done.err
     results = json.loads(done.out)["results"]
     rows = results if isinstance(results, list) else results["operations"]
-    assert len(rows) == 7, rows
+    assert len(rows) == 8, rows
     assert all(row.get("success", row.get("hosts_success", 0)) in (0, []) for row in rows), rows
 
 

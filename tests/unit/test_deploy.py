@@ -108,3 +108,10 @@ def test_reading_a_file_ends_with_it(project: Project, monkeypatch: pytest.Monke
     monkeypatch.setattr(meshwright.operations, "run_steps", ran.append)
     deploy.run(steps)
     assert ran == [steps]
+
+
+def test_two_steps_of_one_name_are_refused(project: Project) -> None:
+    write(project, "site", "steps = [step('a'), step('b'), step('a')]")
+    with pytest.raises(BadInput) as caught:
+        deploy.load(project, "site")
+    assert caught.value.message == "deploys/site.py has two steps named 'a'"
