@@ -8,18 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from meshwright import process
-from meshwright.errors import BadInput, ProcessError
+from meshwright import documents, process
+from meshwright.errors import BadInput, MeshwrightError, ProcessError
 
 __all__ = ["Manifest", "read"]
 
 _SUFFIXES = (".yaml", ".yml", ".json")
 _KUSTOMIZATION = ("kustomization.yaml", "kustomization.yml", "Kustomization")
-# An object may take 1.5 MiB in etcd, the data of a ConfigMap or Secret 1 MiB (Kubernetes API reference).
-_LARGEST = {"ConfigMap": 1 << 20, "Secret": 1 << 20}
-_LARGEST_OF_ALL = 1536 << 10
+# The values of a ConfigMap or Secret may have 1 MiB (Kubernetes API reference), and a request to etcd 1.5 MiB
+# (etcd.io/docs, system limits).
+_MOST_DATA = 1 << 20
+_MOST = 1536 << 10
 
 
 @dataclass(frozen=True)
@@ -40,11 +39,14 @@ def read(root: Path, paths: Sequence[str], kubectl: str) -> list[Manifest]:
     found = [manifest for path in paths for manifest in _under(root, path, kubectl)]
     places: dict[tuple[str, ...], str] = {}
     for manifest in found:
-        metadata = manifest.obj["metadata"]
-        key = (manifest.obj["apiVersion"], manifest.obj["kind"], metadata.get("namespace", ""), metadata["name"])
+        kind, metadata = manifest.obj["kind"], manifest.obj["metadata"]
+        # Without the version: networking.istio.io/v1 and v1beta1 are two ways to the same object.
+        group = manifest.obj["apiVersion"].rpartition("/")[0]
+        key = (group, kind, metadata.get("namespace") or "", metadata["name"])
         if key in places:
+            name = "/".join(filter(None, key[2:]))
             raise BadInput(
-                f"{manifest.place}: {key[1]} {key[3]} is already defined at {places[key]}", hint="Keep one of the two"
+                f"{manifest.place}: {kind} {name} is already defined at {places[key]}", hint="Keep one of the two"
             )
         places[key] = manifest.place
     return found
@@ -52,30 +54,40 @@ def read(root: Path, paths: Sequence[str], kubectl: str) -> list[Manifest]:
 
 def _under(root: Path, path: str, kubectl: str) -> Iterator[Manifest]:
     place = root / path
-    if not place.resolve().is_relative_to(root):
+    if not place.resolve().is_relative_to(root.resolve()):
         raise BadInput(f"resources.manifests: {path} leads out of the project", hint="Put the manifests inside it")
-    if place.is_dir():
-        if any((place / name).is_file() for name in _KUSTOMIZATION):
-            yield from _objects(_kustomized(place, path, kubectl), path, with_lines=False)
-            return
+    if not place.is_dir():
+        yield from _file(place, path)
+    elif _has_kustomization(place):
+        yield from _objects(_kustomized(place, path, kubectl), path, with_lines=False)
+    else:
         files = sorted(p for p in place.rglob("*") if p.suffix in _SUFFIXES and p.is_file())
         if not files:
             raise BadInput(f"resources.manifests: the folder {path} has no YAML or JSON files")
         for file in files:
+            if file.name in _KUSTOMIZATION:
+                below = file.parent.relative_to(root)
+                raise BadInput(
+                    f"{file.relative_to(root)}: a kustomize folder inside a folder of manifests",
+                    hint=f"Put it beside {path}, and name it in resources.manifests by itself: {below}",
+                )
             yield from _file(file, str(file.relative_to(root)))
-        return
-    yield from _file(place, path)
+
+
+def _has_kustomization(place: Path) -> bool:
+    return any((place / name).is_file() for name in _KUSTOMIZATION)
 
 
 def _file(file: Path, name: str) -> Iterator[Manifest]:
     try:
-        text = file.read_text(encoding="utf-8")
+        # A BOM, which editors on Windows write, is no part of the text.
+        text = file.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
         raise BadInput(
             f"resources.manifests: {name} does not exist", hint="Paths are relative to the project"
         ) from None
     except UnicodeDecodeError as error:
-        raise BadInput(f"{name}: byte {error.start} is not UTF-8") from None
+        raise BadInput(f"{name}: byte {error.start} is not UTF-8", hint="Save the file as UTF-8") from None
     except OSError as error:
         raise BadInput(f"{name} cannot be read: {error.strerror}") from None
     yield from _objects(text, name)
@@ -85,58 +97,78 @@ def _kustomized(place: Path, name: str, kubectl: str) -> str:
     try:
         return process.run([kubectl, "kustomize", str(place)], timeout=60).text
     except ProcessError as error:
-        raise BadInput(
-            f"{name}: kubectl kustomize refuses it: {error.output.splitlines()[-1:] or error.message}"
-        ) from None
+        if error.code is None:  # not started, or out of time
+            raise MeshwrightError(
+                f"{name} is built by kubectl: {error.message}",
+                hint="`meshwright apply ENV tools` installs kubectl; what a kustomization fetches must be in reach",
+            ) from None
+        said = (error.output.strip().splitlines() or [error.message])[-1]
+        raise BadInput(f"{name}: kubectl kustomize refuses it: {said}") from None
 
 
 def _objects(text: str, name: str, *, with_lines: bool = True) -> Iterator[Manifest]:
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(text)
-    try:
-        while loader.check_node():
-            node = loader.get_node()
-            if node is None:
-                continue
-            place = f"{name}:{node.start_mark.line + 1}" if with_lines else name
-            document = loader.construct_document(node)
-            if document is not None:
-                yield from _items(document, place)
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise BadInput(f"{name}:{line}: this is not YAML: {error.problem}") from None
-    except (yaml.YAMLError, ValueError) as error:
-        raise BadInput(f"{name}: this is not YAML: {error}") from None
-    finally:
-        loader.dispose()
-
-
-def _items(document: Any, place: str) -> Iterator[Manifest]:
-    if isinstance(document, dict) and str(document.get("kind", "")).endswith("List") and "items" in document:
-        for item in document["items"] or []:
-            yield from _items(item, place)
-        return
-    yield Manifest(_checked(document, place), place)
+    for document in documents.read(text, name):
+        value = document.value
+        place = f"{name}:{document.line}" if with_lines else name
+        if isinstance(value, dict) and str(value.get("kind")).endswith("List") and "items" in value:
+            items = value["items"] or []
+            if not isinstance(items, list):
+                raise BadInput(f"{place}: items of a {value['kind']} is a list")
+            lines = document.items if with_lines else ()
+            for index, item in enumerate(items):
+                at = f"{name}:{lines[index]}" if lines else place
+                yield Manifest(_checked(item, at), at)
+        else:
+            yield Manifest(_checked(value, place), place)
 
 
 def _checked(obj: Any, place: str) -> dict[str, Any]:
     if not isinstance(obj, dict):
-        raise BadInput(f"{place}: a Kubernetes object is a mapping, this is {type(obj).__name__}")
+        raise BadInput(f"{place}: a Kubernetes object is a mapping, this is {_called(obj)}")
     for path in (("apiVersion",), ("kind",), ("metadata", "name")):
         value: Any = obj
         for part in path:
             value = value.get(part) if isinstance(value, dict) else None
         if not isinstance(value, str) or not value:
             raise BadInput(f"{place}: {'.'.join(path)} is missing or not text", hint="Every object needs it")
+    metadata = obj["metadata"]
+    if not isinstance(metadata.get("namespace") or "", str):
+        raise BadInput(f"{place}: metadata.namespace: {metadata['namespace']} must be text", hint="Put it in quotes")
     for part in ("labels", "annotations"):
-        for key, value in (obj["metadata"].get(part) or {}).items():
-            if not isinstance(key, str) or not isinstance(value, str):
-                raise BadInput(f"{place}: metadata.{part}: {key}: {value} must be text", hint="Put it in quotes")
-    size = len(json.dumps(obj, default=str))
-    most = _LARGEST.get(obj["kind"], _LARGEST_OF_ALL)
+        if not isinstance(metadata.get(part) or {}, dict):
+            raise BadInput(f"{place}: metadata.{part} is a mapping, this is {_called(metadata[part])}")
+        for key, value in (metadata.get(part) or {}).items():
+            if not isinstance(value, str):
+                raise BadInput(
+                    f"{place}: metadata.{part}.{key} is {json.dumps(value)}, it must be text", hint="Put it in quotes"
+                )
+    _small_enough(obj, place)
+    return obj
+
+
+def _called(value: Any) -> str:
+    return "a list" if isinstance(value, list) else "a mapping" if isinstance(value, dict) else json.dumps(value)
+
+
+def _small_enough(obj: dict[str, Any], place: str) -> None:
+    if obj["kind"] in ("ConfigMap", "Secret"):
+        size, most = _data(obj), _MOST_DATA
+    else:
+        size, most = len(json.dumps(obj, ensure_ascii=False).encode()), _MOST
     if size > most:
         raise BadInput(
             f"{place}: {obj['kind']} {obj['metadata']['name']} has {size / 2**20:.1f} MiB, "
             f"the API server takes at most {most / 2**20:g}",
             hint="Split it",
         )
-    return obj
+
+
+def _data(obj: dict[str, Any]) -> int:
+    """The bytes of a ConfigMap's or Secret's values; of those in base64 what is behind it counts."""
+    size = 0
+    for part, encoded in (("data", obj["kind"] == "Secret"), ("binaryData", True), ("stringData", False)):
+        values = obj.get(part)
+        for value in values.values() if isinstance(values, dict) else ():
+            length = len(str(value).encode())
+            size += length * 3 // 4 if encoded else length
+    return size
