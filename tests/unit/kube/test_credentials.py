@@ -5,7 +5,6 @@ import datetime as dt
 import json
 import os
 import stat
-import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 
 import pytest
 from fakeapi import Authority, FakeApi, Reply, Request, status
+from scripts import HEADER
 
 from meshwright.errors import BadInput, Forbidden
 from meshwright.kube import Session
@@ -39,7 +39,7 @@ class Plugin:
         self.folder = folder
         self.path = folder / "plugin"
         self.path.write_text(
-            f"#!{sys.executable}\n"
+            f"{HEADER}"
             "import os, pathlib, sys\n"
             f"folder = pathlib.Path({str(folder)!r})\n"
             "seen = [os.environ.get(k, '') for k in ('KUBERNETES_EXEC_INFO', 'REGION', 'KUBECONFIG')]\n"

@@ -5,7 +5,6 @@ import os
 import shlex
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scripts import HEADER
 
 from meshwright.errors import MeshwrightError, Refused
 from meshwright.lab import dockerd, store
@@ -22,8 +22,7 @@ from meshwright.project import Project
 from meshwright.target import Local
 
 # Stands for dockerd: it believes its pid file, listens, answers, and takes a moment to end.
-_ENGINE = """#!{python}
-import os, pathlib, signal, socket, sys
+_ENGINE = """{header}import os, pathlib, signal, socket, sys
 given = dict(word.split("=", 1) for word in sys.argv[1:])
 print("begin", *sys.argv[1:], flush=True)
 if pathlib.Path({broken!r}).exists():
@@ -67,7 +66,7 @@ class World:
         self.places = dockerd.places(own)
         self.rules = folder / "rules"
         self.broken = folder / "broken"
-        self._program("dockerd", _ENGINE.format(python=sys.executable, broken=str(self.broken)))
+        self._program("dockerd", _ENGINE.format(header=HEADER, broken=str(self.broken)))
         self._program("iptables", _IPTABLES.format(rules=shlex.quote(str(self.rules))))
 
     def _program(self, name: str, text: str) -> None:
