@@ -39,7 +39,8 @@ def command(environment: str, record: str | None, as_json: bool, limit: int) -> 
     if history.not_asked:
         output.human(f"the cluster was not asked: {history.not_asked}")
     if history.cut:
-        output.human(f"{history.cut} lines of the file are cut (a run was killed while it wrote) and left out")
+        lines = "1 line of the file is" if history.cut == 1 else f"{history.cut} lines of the file are"
+        output.human(f"{lines} cut, because a run was killed while it wrote, and left out")
     if record is None:
         records = list(history.records[:limit])
         output.answer(_table(records) if records else [f"no run has changed {environment} yet, as far as is known"])
