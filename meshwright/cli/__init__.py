@@ -108,4 +108,9 @@ def run(arguments: list[str]) -> int:
         # That is its good right. What is still to be written goes nowhere, or Python would complain at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return Exit.OK
+    except Exception as error:
+        from meshwright.defect import defect
+
+        report(output, defect(error))
+        return Exit.ERROR
     return int(result) if isinstance(result, int) else Exit.OK

@@ -20,6 +20,7 @@ from pyinfra.api.operation import operation
 from pyinfra.api.state import StateStage
 from pyinfra.context import host, state
 
+from meshwright.defect import defect
 from meshwright.errors import Exit, MeshwrightError
 from meshwright.execution import Execution, Options
 from meshwright.journal import Journal
@@ -45,7 +46,8 @@ def run_steps(steps: Sequence[Step]) -> None:
         execution = _execution(steps)
         if state.check_for_changes or execution.options.approved is not None or execution.env.protected:
             _preview(execution)
-    except MeshwrightError as error:
+    except Exception as unexpected:
+        error = _told(unexpected)
         Journal.of_process().write("error", message=error.message, hint=error.hint, exit=int(error.exit_code))
         raise OperationError(str(error)) from None
     execution.join()
@@ -106,8 +108,8 @@ def _operation(execution: Execution, step: Step) -> Generator[FunctionCommand, N
         plan = execution.begin(step)
         if step.check:
             execution.apply(step, plan)
-    except MeshwrightError as error:
-        yield _failing(execution, step, error)
+    except Exception as error:
+        yield _failing(execution, step, _told(error))
         return
     if plan.empty:
         seconds = time.monotonic() - started
@@ -125,12 +127,16 @@ def _applying(execution: Execution, step: Step, plan: Plan) -> Callable[[Any, An
     def apply(state: Any, host: Any) -> bool:  # noqa: ARG001 - pyinfra passes both, by these names
         try:
             seconds = execution.apply(step, plan)
-        except MeshwrightError as error:
-            return _report(execution, step, error)
+        except Exception as error:
+            return _report(execution, step, _told(error))
         execution.journal.write("step", step=step.name, state="changed", seconds=round(seconds, 3))
         return True
 
     return apply
+
+
+def _told(error: Exception) -> MeshwrightError:
+    return error if isinstance(error, MeshwrightError) else defect(error)
 
 
 def _failing(execution: Execution, step: Step, error: MeshwrightError) -> FunctionCommand:

@@ -104,15 +104,6 @@ def test_how_failures_end(
     assert (ended.code, ended.err.strip()) == (code, said)
 
 
-def test_a_defect_of_ours_is_not_dressed_up(meshwright: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: object) -> None:
-        raise ZeroDivisionError
-
-    monkeypatch.setattr("meshwright.cli.plan.opened", fail)
-    with pytest.raises(ZeroDivisionError):
-        meshwright("plan", "lab")
-
-
 def test_a_reader_that_goes_away_is_no_failure(project: Project) -> None:
     fill(project, ", ".join(f"make('step{number}')" for number in range(500)))
     command = [sys.executable, "-m", "meshwright", "plan", "lab"]
