@@ -11,12 +11,12 @@ import base64
 import hashlib
 from collections.abc import Iterable, Sequence
 
-from meshwright import objects
+from meshwright import difference, objects
 from meshwright.errors import Refused
 from meshwright.kube import Session
 from meshwright.plan import Action, Change
 
-__all__ = ["NAMESPACE", "identifier", "member", "parent", "pruned"]
+__all__ = ["NAMESPACE", "identifier", "kept", "member", "parent", "pruned", "put_right"]
 
 NAMESPACE = "meshwright"
 _ID = "applyset.kubernetes.io/id"
@@ -75,17 +75,48 @@ def _listed(obj: objects.Object, annotation: str) -> list[str]:
     return [word for word in text.split(",") if word]
 
 
-def pruned(session: Session, name: str, wanted: Sequence[objects.Object], *, allow_empty: bool) -> list[Change]:
-    """The live members that are not in `wanted`, in reverse order of applying. The payload of each is the object.
-
-    Raises Refused: the set belongs to another tool, or nothing at all is wanted any more and that is not allowed.
-    """
+def kept(session: Session, name: str) -> objects.Object | None:
+    """The live parent, None where there is none. Raises Refused: it belongs to another tool."""
     found = session.get("v1", "ConfigMap", name, NAMESPACE)
+    if found is not None:
+        tool = (found["metadata"].get("annotations") or {}).get(_TOOLING, "")
+        if tool.partition("/")[0] != "meshwright":
+            raise Refused(
+                f"ConfigMap {NAMESPACE}/{name} is the ApplySet of {tool or 'another tool'}, not of Meshwright"
+            )
+    return found
+
+
+def put_right(found: objects.Object | None, name: str, members: Sequence[objects.Object]) -> list[Change]:
+    """What brings the live parent to `members` where nothing else is to be done: it was deleted, or a run was killed
+    before its last write. Without it nothing of the set could ever be pruned."""
+    wanted = parent(name, members)
+    title = objects.title(wanted)
+    why = "the list of what is kept here"
+    if found is None:
+        return [Change(Action.ADD, "ConfigMap", title, why=why, payload=wanted)] if members else []
+    annotations = {**(found["metadata"].get("annotations") or {}), **wanted["metadata"]["annotations"]}
+    labels = {**(found["metadata"].get("labels") or {}), **wanted["metadata"]["labels"]}
+    after = {**found, "metadata": {**found["metadata"], "annotations": annotations, "labels": labels}}
+    fields = difference.between(found, after)
+    return [Change(Action.CHANGE, "ConfigMap", title, fields, why=why, payload=wanted)] if fields else []
+
+
+def pruned(
+    session: Session,
+    name: str,
+    found: objects.Object | None,
+    wanted: Sequence[objects.Object],
+    *,
+    allow_empty: bool,
+) -> list[Change]:
+    """The live members of the set with the live parent `found` that are not in `wanted`, in reverse order of applying.
+    The payload of each is the object.
+
+    Raises Refused: nothing at all is wanted any more, and that is not allowed.
+    """
     if found is None:
         return []
-    tool = (found["metadata"].get("annotations") or {}).get(_TOOLING, "")
-    if tool.partition("/")[0] != "meshwright":
-        raise Refused(f"ConfigMap {NAMESPACE}/{name} is the ApplySet of {tool or 'another tool'}, not of Meshwright")
     stay = {_identity(obj) for obj in wanted}
     # A kind that the API server no longer knows has no objects left.
     kinds = [

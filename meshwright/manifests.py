@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +13,7 @@ from typing import Any
 from meshwright import documents, process
 from meshwright.errors import BadInput, MeshwrightError, ProcessError
 
-__all__ = ["Manifest", "read"]
+__all__ = ["Manifest", "kustomized", "read", "sources"]
 
 _SUFFIXES = (".yaml", ".yml", ".json")
 _KUSTOMIZATION = ("kustomization.yaml", "kustomization.yml", "Kustomization")
@@ -23,10 +25,23 @@ _MOST = 1536 << 10
 
 @dataclass(frozen=True)
 class Manifest:
-    """One object and where it stands: FILE:LINE relative to the project, or the kustomize folder."""
+    """One object and where it stands: FILE:LINE relative to the project, or the kustomize folder that it was `built`
+    from."""
 
     obj: dict[str, Any]
     place: str
+    built: bool = False
+
+
+def kustomized(root: Path, paths: Sequence[str]) -> list[str]:
+    """Those of `paths` that kubectl must build."""
+    return [path for path in paths if any((root / path / name).is_file() for name in _KUSTOMIZATION)]
+
+
+def sources(root: Path, paths: Sequence[str]) -> list[list[str]]:
+    """What kubectl builds objects from: the files in kustomize folders of `paths`, each with its sha256."""
+    files = sorted({p for path in kustomized(root, paths) for p in (root / path).rglob("*") if p.is_file()})
+    return [[os.path.relpath(p, root), hashlib.sha256(p.read_bytes()).hexdigest()] for p in files]
 
 
 def read(root: Path, paths: Sequence[str], kubectl: str) -> list[Manifest]:
@@ -58,8 +73,8 @@ def _under(root: Path, path: str, kubectl: str) -> Iterator[Manifest]:
         raise BadInput(f"resources.manifests: {path} leads out of the project", hint="Put the manifests inside it")
     if not place.is_dir():
         yield from _file(place, path)
-    elif _has_kustomization(place):
-        yield from _objects(_kustomized(place, path, kubectl), path, with_lines=False)
+    elif kustomized(root, [path]):
+        yield from _objects(_built(place, path, kubectl), path, built=True)
     else:
         files = sorted(p for p in place.rglob("*") if p.suffix in _SUFFIXES and p.is_file())
         if not files:
@@ -72,10 +87,6 @@ def _under(root: Path, path: str, kubectl: str) -> Iterator[Manifest]:
                     hint=f"Put it beside {path}, and name it in resources.manifests by itself: {below}",
                 )
             yield from _file(file, str(file.relative_to(root)))
-
-
-def _has_kustomization(place: Path) -> bool:
-    return any((place / name).is_file() for name in _KUSTOMIZATION)
 
 
 def _file(file: Path, name: str) -> Iterator[Manifest]:
@@ -93,7 +104,7 @@ def _file(file: Path, name: str) -> Iterator[Manifest]:
     yield from _objects(text, name)
 
 
-def _kustomized(place: Path, name: str, kubectl: str) -> str:
+def _built(place: Path, name: str, kubectl: str) -> str:
     try:
         return process.run([kubectl, "kustomize", str(place)], timeout=60).text
     except ProcessError as error:
@@ -106,20 +117,20 @@ def _kustomized(place: Path, name: str, kubectl: str) -> str:
         raise BadInput(f"{name}: kubectl kustomize refuses it: {said}") from None
 
 
-def _objects(text: str, name: str, *, with_lines: bool = True) -> Iterator[Manifest]:
+def _objects(text: str, name: str, *, built: bool = False) -> Iterator[Manifest]:
     for document in documents.read(text, name):
         value = document.value
-        place = f"{name}:{document.line}" if with_lines else name
+        place = f"{name}:{document.line}" if not built else name
         if isinstance(value, dict) and str(value.get("kind")).endswith("List") and "items" in value:
             items = value["items"] or []
             if not isinstance(items, list):
                 raise BadInput(f"{place}: items of a {value['kind']} is a list")
-            lines = document.items if with_lines else ()
+            lines = document.items if not built else ()
             for index, item in enumerate(items):
                 at = f"{name}:{lines[index]}" if lines else place
-                yield Manifest(_checked(item, at), at)
+                yield Manifest(_checked(item, at), at, built)
         else:
-            yield Manifest(_checked(value, place), place)
+            yield Manifest(_checked(value, place), place, built)
 
 
 def _checked(obj: Any, place: str) -> dict[str, Any]:

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Sequence
+
 from meshwright import applyset, cluster, manifests, objects, tools
 from meshwright.environment import Environment
-from meshwright.errors import BadInput, MeshwrightError
-from meshwright.kube import Session, wait
-from meshwright.plan import Action, Plan, digest
+from meshwright.errors import BadInput, MeshwrightError, Refused
+from meshwright.kube import ApiError, Session, wait
+from meshwright.plan import Action, Change, Plan, digest
 from meshwright.step import Step
 from meshwright.target import Target
 
 __all__ = ["apply_all", "set_name", "wanted"]
+
+_CRD = "CustomResourceDefinition"
+# More namespaces than that are listed: one question instead of one each, which needs a right for all of them.
+_FEW = 8
+_OF_ISTIO = ("networking.istio.io/v1", "VirtualService")
 
 
 def set_name(env: Environment) -> str:
@@ -20,26 +28,47 @@ def set_name(env: Environment) -> str:
 
 def wanted(target: Target, env: Environment) -> list[manifests.Manifest]:
     """The objects that the environment wants, with their places. Raises BadInput."""
-    if not env.resources.manifests:
-        return []
-    kubectl = tools.installed(target, env, "kubectl") if target.local else None
-    return manifests.read(target.project.root, env.resources.manifests, kubectl or "kubectl")
+    return manifests.read(target.project.root, env.resources.manifests, _kubectl(target, env) or "kubectl")
+
+
+def _kubectl(target: Target, env: Environment) -> str | None:
+    # Of another host it is no use here, where the files are.
+    return tools.installed(target, env, "kubectl") if target.local else shutil.which("kubectl")
 
 
 def _plan(target: Target, env: Environment) -> Plan:
-    found = wanted(target, env)
-    desired = digest([manifest.obj for manifest in found])
+    root, paths = target.project.root, env.resources.manifests
+    built = manifests.kustomized(root, paths)
+    buildable = not built or not target.local or _kubectl(target, env) is not None
+    found = wanted(target, env) if buildable else manifests.read(root, [p for p in paths if p not in built], "")
+    # Before kubectl is there, only its sources can be bound by an approval.
+    desired = digest([[m.obj for m in found if not m.built], manifests.sources(root, paths)])
+    if not buildable:
+        return Plan("resources", desired, after="tools")
     session = cluster.session(target, env)
     if session is None:
         return Plan("resources", desired, after="cluster" if found else "")
-    waits_for = _unknown(session, found)
-    if waits_for:
+    if waits_for := _unknown(session, found):
         return Plan("resources", desired, after=waits_for)
-    objs = [applyset.member(manifest.obj, set_name(env)) for manifest in found]
+    name = set_name(env)
+    objs = [applyset.member(_scoped(session, manifest.obj), name) for manifest in found]
     compared = objects.compare(session, objs)
-    gone = applyset.pruned(session, set_name(env), objs, allow_empty=env.resources.allow_empty)
-    changes = (*compared.changes, *gone)
-    return Plan("resources", desired, changes, checked=len(objs) + len(gone), notes=compared.notes, payload=objs)
+    if waits_for := _homeless(session, env, found, compared.changes):
+        return Plan("resources", desired, after=waits_for)
+    parent = applyset.kept(session, name)
+    further = applyset.pruned(session, name, parent, objs, allow_empty=env.resources.allow_empty)
+    if not compared.changes and not further:
+        further = applyset.put_right(parent, name, objs)
+    changes = (*compared.changes, *further)
+    return Plan("resources", desired, changes, checked=len(objs) + len(further), notes=compared.notes, payload=objs)
+
+
+def _scoped(session: Session, obj: objects.Object) -> objects.Object:
+    """The object without the namespace that its kind does not have (rendered charts give one to every object)."""
+    resource = session.resource(obj["apiVersion"], obj["kind"])
+    if resource is None or resource.namespaced:
+        return obj
+    return {**obj, "metadata": {key: value for key, value in obj["metadata"].items() if key != "namespace"}}
 
 
 def _unknown(session: Session, found: list[manifests.Manifest]) -> str:
@@ -47,18 +76,14 @@ def _unknown(session: Session, found: list[manifests.Manifest]) -> str:
 
     Raises BadInput: a kind that nothing brings, or a namespaced object without a namespace.
     """
-    own = {
-        (manifest.obj.get("spec", {}).get("group"), manifest.obj.get("spec", {}).get("names", {}).get("kind"))
-        for manifest in found
-        if manifest.obj["kind"] == "CustomResourceDefinition"
-    }
+    own = {_defined(manifest.obj) for manifest in found}
     waits_for = ""
     for manifest in found:
         api_version, kind = manifest.obj["apiVersion"], manifest.obj["kind"]
         resource = session.resource(api_version, kind)
         if resource is None:
             group = api_version.rpartition("/")[0]
-            if group.endswith("istio.io"):
+            if group.endswith("istio.io") and session.resource(*_OF_ISTIO) is None:
                 waits_for = "istio"
             elif (group, kind) not in own:
                 raise BadInput(
@@ -73,6 +98,44 @@ def _unknown(session: Session, found: list[manifests.Manifest]) -> str:
     return waits_for
 
 
+def _defined(obj: objects.Object) -> tuple[str, str] | None:
+    """Group and kind that a CRD brings."""
+    try:
+        return (obj["spec"]["group"], obj["spec"]["names"]["kind"]) if obj["kind"] == _CRD else None
+    except (KeyError, TypeError):  # the API server says better than we what is wrong with it
+        return None
+
+
+def _homeless(session: Session, env: Environment, found: list[manifests.Manifest], changes: Sequence[Change]) -> str:
+    """The step that must come first because it makes a namespace; "" when all are there or come with these objects.
+
+    Raises BadInput: nobody makes it.
+    """
+    new = {(change.kind, change.name) for change in changes if change.action is Action.ADD}
+    places: dict[str, str] = {}
+    for manifest in found:
+        namespace = manifest.obj["metadata"].get("namespace")
+        if namespace and (manifest.obj["kind"], objects.title(manifest.obj)) in new:
+            places.setdefault(namespace, manifest.place)
+    coming = {manifest.obj["metadata"]["name"] for manifest in found if manifest.obj["kind"] == "Namespace"}
+    missing = _absent(session, sorted(places.keys() - coming))
+    for name in missing:
+        if name not in env.namespaces:
+            raise BadInput(
+                f"{places[name]}: there is no namespace {name}",
+                hint="Add it to `namespaces` of the environment, or a Namespace to the manifests",
+            )
+    return "namespaces" if missing else ""
+
+
+def _absent(session: Session, namespaces: Sequence[str]) -> list[str]:
+    if len(namespaces) > _FEW:
+        there = {obj["metadata"]["name"] for obj in session.list("v1", "Namespace", metadata_only=True)}
+        return [name for name in namespaces if name not in there]
+    found = session.map(lambda name: session.get("v1", "Namespace", name), namespaces)
+    return [name for name, namespace in zip(namespaces, found, strict=True) if namespace is None]
+
+
 def _apply(target: Target, env: Environment, plan: Plan) -> None:
     session = cluster.session(target, env)
     if session is None:
@@ -81,11 +144,10 @@ def _apply(target: Target, env: Environment, plan: Plan) -> None:
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": applyset.NAMESPACE}}
     session.apply(namespace)
     # First the set that covers both what is and what is to be: a run that is killed now forgets nothing.
-    live = session.get("v1", "ConfigMap", name, applyset.NAMESPACE)
-    session.apply(applyset.parent(name, objs, also=live))
+    session.apply(applyset.parent(name, objs, also=applyset.kept(session, name)))
     changes = [change for change in plan.changes if change.action is not Action.DESTROY]
-    crds = [change for change in changes if change.kind == "CustomResourceDefinition"]
-    rest = [change for change in changes if change.kind not in ("Namespace", "CustomResourceDefinition")]
+    crds = [change for change in changes if change.kind == _CRD]
+    rest = [change for change in changes if change.kind not in ("Namespace", _CRD)]
     objects.apply(session, [change for change in changes if change.kind == "Namespace"])
     if crds:
         objects.apply(session, crds, pace=env.resources.pace)
@@ -96,11 +158,22 @@ def _apply(target: Target, env: Environment, plan: Plan) -> None:
     for change in plan.changes:
         if change.action is Action.DESTROY:
             beat.wait()
-            obj = change.payload
-            session.delete(*objects.key(obj)[:2], obj["metadata"]["name"], obj["metadata"].get("namespace"),
-                           uid=obj["metadata"]["uid"])  # fmt: skip
+            _delete(session, change.payload)
     session.apply(applyset.parent(name, objs))
     wait.ready(session, wait.refs(change.payload for change in rest), timeout=env.istio.timeout, say=target.say)
+
+
+def _delete(session: Session, obj: objects.Object) -> None:
+    metadata = obj["metadata"]
+    try:
+        session.delete(obj["apiVersion"], obj["kind"], metadata["name"], metadata.get("namespace"), uid=metadata["uid"])
+    except ApiError as error:
+        if error.reason != "Conflict":
+            raise
+        raise Refused(
+            f"{obj['kind']} {objects.title(obj)} was made anew by somebody else since its plan was made",
+            hint="Look at the new plan",
+        ) from None
 
 
 apply_all = Step("resources", _plan, _apply)

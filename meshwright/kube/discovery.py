@@ -77,19 +77,24 @@ class Discovery:
             if key not in self._known and time.monotonic() - self._asked > _MISS_IS_GOOD_FOR:
                 self._ask()
             if key not in self._known and api_version in self._stale:
-                raise Unreachable(
-                    f"the API server knows {api_version}, but what serves it does not answer",
-                    hint=f"See `kubectl get apiservice`: the one for {api_version} is not Available",
-                )
+                raise _silent(api_version)
             return self._known.get(key)
 
     def preferred(self, group: str, kind: str) -> Resource | None:
-        """The resource of a kind in the version of its group that the API server prefers; None as for `find`."""
+        """The resource of a kind in the version of its group that the API server prefers; None and raises as `find`."""
         with self._lock:
-            if time.monotonic() - self._asked > _MISS_IS_GOOD_FOR and not self._known:
+            found = self._first(group, kind)
+            if found is None and time.monotonic() - self._asked > _MISS_IS_GOOD_FOR:
                 self._ask()
-            # A group's versions are listed by preference.
-            return next((r for r in self._known.values() if (r.group, r.kind) == (group, kind)), None)
+                found = self._first(group, kind)
+            stale = [version for version in self._stale if version.rpartition("/")[0] == group]
+            if found is None and stale:
+                raise _silent(stale[0])
+            return found
+
+    def _first(self, group: str, kind: str) -> Resource | None:
+        # A group's versions are listed by preference.
+        return next((r for r in self._known.values() if (r.group, r.kind) == (group, kind)), None)
 
     def forget(self) -> None:
         """Makes the next question ask the server: kinds were added or removed."""
@@ -125,3 +130,10 @@ class Discovery:
                         )
         self._known, self._stale = known, frozenset(stale)
         self._asked = time.monotonic()
+
+
+def _silent(api_version: str) -> Unreachable:
+    return Unreachable(
+        f"the API server knows {api_version}, but what serves it does not answer",
+        hint=f"See `kubectl get apiservice`: the one for {api_version} is not Available",
+    )

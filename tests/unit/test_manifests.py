@@ -216,6 +216,19 @@ def test_a_kustomize_folder_is_built(root: Path) -> None:
     assert read(root, "k", kubectl=kubectl()) == [("my-x", "k")]
 
 
+def test_what_kubectl_builds_from_is_known_without_it(root: Path) -> None:
+    write(root, "k/kustomization.yaml", "resources: [base.yaml]\n")
+    write(root, "k/base.yaml", config("x"))
+    write(root, "plain/a.yaml", config("y"))
+    assert manifests.kustomized(root, ["plain", "k", "none"]) == ["k"]
+    before = manifests.sources(root, ["plain", "k", "k/"])
+    assert [path for path, _ in before] == ["k/base.yaml", "k/kustomization.yaml"]
+    write(root, "plain/a.yaml", config("z"))
+    assert manifests.sources(root, ["plain", "k"]) == before
+    write(root, "k/base.yaml", config("z"))
+    assert manifests.sources(root, ["plain", "k"]) != before
+
+
 def test_a_kustomization_that_is_refused_is_told_in_kubectls_words(root: Path) -> None:
     write(root, "k/kustomization.yaml", "resources: [missing.yaml]\n")
     with pytest.raises(BadInput) as caught:

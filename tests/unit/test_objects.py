@@ -252,6 +252,149 @@ def test_a_kind_that_the_server_does_not_know_yet_is_to_add() -> None:
     assert change.action is Action.ADD
 
 
+# Bound to what was looked at
+
+
+def test_what_is_written_is_bound_to_the_version_that_was_looked_at() -> None:
+    session = FakeSession()
+    session.apply(obj(data={"k": "old"}))
+    [change] = objects.compare(session, [obj(data={"k": "new"})]).changes
+    assert change.payload["metadata"]["resourceVersion"] == "1"
+    # Something that no plan shows has changed meanwhile, such as a status.
+    session.objects["v1", "ConfigMap", "team", "x"]["status"] = {"seen": 1}
+    session._bump(("v1", "ConfigMap", "team", "x"))
+    objects.apply(session, [change])
+    live = session.get("v1", "ConfigMap", "x", "team")
+    assert live is not None
+    assert live["data"] == {"k": "new"}
+
+
+@pytest.mark.parametrize("theirs", [{"k": "theirs"}, {"k": "old", "k2": "theirs"}, {"k": "new"}])
+def test_what_somebody_else_has_changed_since_is_not_overwritten(theirs: dict[str, str]) -> None:
+    session = FakeSession()
+    session.apply(obj(data={"k": "old", "k2": "old"}))
+    changes = objects.compare(session, [obj(data={"k": "new", "k2": "new"})]).changes
+    # Not by another manager, which would be a conflict: somebody with the same tools.
+    session.apply(obj(data={"k2": "old"} | theirs))
+    before = len(session.writes)
+    with pytest.raises(Refused) as caught:
+        objects.apply(session, changes)
+    assert caught.value.message == "ConfigMap team/x was changed by somebody else since its plan was made"
+    assert len(session.writes) == before
+
+
+def test_what_somebody_else_has_deleted_since_is_not_made_anew() -> None:
+    session = FakeSession()
+    session.apply(obj(data={"k": "old"}))
+    changes = objects.compare(session, [obj(data={"k": "new"})]).changes
+    session.delete("v1", "ConfigMap", "x", "team")
+    with pytest.raises(Refused, match="was changed by somebody else"):
+        objects.apply(session, changes)
+    assert session.objects == {}
+
+
+def test_an_object_that_never_stands_still_is_given_up_on() -> None:
+    session = FakeSession()
+    session.apply(obj(data={"k": "old"}))
+    changes = objects.compare(session, [obj(data={"k": "new"})]).changes
+    refused = ApiError("modified", status=409, body={"reason": "Conflict"})
+    session.failing["apply ConfigMap"] = refused
+    with pytest.raises(Refused, match="was changed by somebody else"):
+        objects.apply(session, changes)
+    assert session.asked.count("apply ConfigMap x") == 6  # the first is the test's own
+
+
+def test_a_conflict_on_apply_names_owner_and_field() -> None:
+    session = FakeSession()
+    session.apply(obj(data={"k": "old"}))
+    changes = objects.compare(session, [obj(data={"k": "new", "other": "1"})]).changes
+    session.apply(obj(data={"other": "2"}), manager="somebody")
+    with pytest.raises(Refused) as caught:
+        objects.apply(session, changes)
+    assert caught.value.exit_code is Exit.REFUSED
+
+
+def test_kinds_are_written_in_order_and_a_failure_keeps_the_later_ones_back() -> None:
+    session = FakeSession()
+    session.failing["apply Service"] = ApiError("no", status=422, body={"reason": "Invalid"})
+    wanted = [obj("VirtualService", api=ISTIO), obj("Service"), *(obj(name=f"x{i}") for i in range(20))]
+    with pytest.raises(ApiError):
+        objects.apply(session, objects.compare(session, wanted).changes)
+    assert sorted(made["metadata"]["name"] for made in session.writes) == sorted(f"x{i}" for i in range(20))
+
+
+# Pace
+
+
+class Clock:
+    """A clock that only sleeping moves."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.slept: list[float] = []
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.now += seconds
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    made = Clock()
+    monkeypatch.setattr(objects, "time", made)
+    return made
+
+
+def test_writes_are_spread_evenly(clock: Clock) -> None:
+    beat = objects.Beat(4)
+    turns = []
+    for _ in range(9):
+        beat.wait()
+        turns.append(clock.now)
+    assert turns == [100 + i / 4 for i in range(9)]
+
+
+def test_what_took_long_is_not_caught_up_on(clock: Clock) -> None:
+    beat = objects.Beat(2)
+    beat.wait()
+    clock.now += 60
+    turns = []
+    for _ in range(3):
+        beat.wait()
+        turns.append(clock.now)
+    assert turns == [160, 160.5, 161]
+
+
+def test_without_a_pace_nobody_waits(clock: Clock) -> None:
+    beat = objects.Beat(None)
+    for _ in range(100):
+        beat.wait()
+    assert clock.slept == []
+
+
+def test_several_threads_share_one_pace(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Frozen(Clock):
+        def sleep(self, seconds: float) -> None:
+            self.slept.append(seconds)
+
+    frozen = Frozen()
+    monkeypatch.setattr(objects, "time", frozen)
+    beat = objects.Beat(10)
+    FakeSession().map(lambda _: beat.wait(), range(40))
+    # While the clock stands still, each has a turn of its own.
+    assert sorted(round(seconds * 10) for seconds in frozen.slept) == list(range(40))
+
+
+def test_an_apply_keeps_its_pace(clock: Clock) -> None:
+    session = FakeSession()
+    changes = objects.compare(session, [obj(name="a"), obj("Service"), obj("VirtualService", api=ISTIO)]).changes
+    objects.apply(session, changes, pace=5)
+    assert clock.now == pytest.approx(100.4)
+
+
 data = st.dictionaries(st.sampled_from("abc"), st.text(max_size=2), max_size=3)
 
 

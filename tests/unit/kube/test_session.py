@@ -521,3 +521,50 @@ def test_open_session_is_shared_by_all_who_ask(api: FakeApi, authority: Authorit
     assert open_session(target, path, "lab") is open_session(target, path, "lab")
     assert not api.requests
     target.close()
+
+
+def versions(name: str, *found: tuple[str, bool, tuple[str, str, bool] | None]) -> dict[str, object]:
+    """One group with several versions, by preference: (version, fresh, resource)."""
+    groups = [group(name, version, *([kind] if kind else []), fresh=fresh) for version, fresh, kind in found]
+    return groups[0] | {"versions": [each["versions"][0] for each in groups]}
+
+
+WIDGET = ("Widget", "widgets", True)
+
+
+def serving(api: FakeApi, *groups: dict[str, object]) -> None:
+    api.answers["GET", "/apis"] = Reply(body={"kind": "APIGroupDiscoveryList", "items": list(groups)})
+
+
+def test_a_kind_is_found_in_the_version_that_the_server_prefers(api: FakeApi, connect: Connect) -> None:
+    serving(
+        api,
+        versions("other.io", ("v9", True, WIDGET)),
+        versions("example.io", ("v2", True, None), ("v1", True, WIDGET), ("v1beta1", True, WIDGET)),
+    )
+    session = connect()
+    found = session.preferred("example.io", "Widget")
+    assert found is not None
+    assert found.api_version == "example.io/v1"
+    pod = session.preferred("", "Pod")
+    assert pod is not None
+    assert pod.api_version == "v1"
+    assert session.preferred("example.io", "Gadget") is None
+
+
+def test_a_preferred_kind_that_comes_later_is_found(
+    api: FakeApi, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("meshwright.kube.discovery._MISS_IS_GOOD_FOR", 0)
+    session = connect()
+    assert session.preferred("example.io", "Widget") is None
+    serving(api, versions("example.io", ("v1", True, WIDGET)))
+    assert session.preferred("example.io", "Widget") is not None
+
+
+def test_a_preferred_kind_whose_own_server_is_away_is_not_absent(api: FakeApi, connect: Connect) -> None:
+    serving(api, versions("example.io", ("v1", False, None)))
+    with pytest.raises(Unreachable, match=r"knows example.io/v1, but what serves it does not answer"):
+        connect().preferred("example.io", "Widget")
+    # Another group's silence says nothing about this one.
+    assert connect().preferred("other.io", "Widget") is None
