@@ -13,15 +13,17 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from meshwright import kube, lease, lock
+from meshwright import kube, lock
 from meshwright.errors import Refused
-from meshwright.holder import Holder
-from meshwright.lease import Lease
 from meshwright.plan import Plan, digest
-from meshwright.records import Recorder, origin
 from meshwright.target import Target
+
+if TYPE_CHECKING:
+    # Most runs change nothing, and each would pay the 4 ms that these take to import.
+    from meshwright.lease import Lease
+    from meshwright.records import Recorder
 
 __all__ = ["Member", "Run"]
 
@@ -43,12 +45,9 @@ class Member:
 class Run:
     """What the Executions of one process share. Nothing is taken or written before something is to be changed."""
 
-    def __init__(
-        self, environment: str, *, program: str = "", reason: str = "", approved: str | None = None, duration: int = 60
-    ) -> None:
+    def __init__(self, environment: str, *, program: str = "", reason: str = "", approved: str | None = None) -> None:
         self._environment = environment
         self._about = {"program": program, "reason": reason, "approved": approved}
-        self._duration = duration
         self._using = threading.RLock()
         self._members: list[Member] = []
         self._clear()
@@ -58,7 +57,9 @@ class Run:
         self._locks: dict[str, lock.Lock] = {}
         self._leases: dict[str, Lease] = {}
         self._guarded: list[kube.Session] = []
-        self._record = Recorder(self._environment, self._about)
+        self._steps: list[dict[str, Any]] = []
+        self._checks: list[dict[str, Any]] = []
+        self._record: Recorder | None = None
 
     # Who takes part
 
@@ -82,7 +83,7 @@ class Run:
         for session in self._guarded:
             # The record of a run that has lost its Lease is written too: it has its own name and changes nothing.
             session.guard = _allow
-        answered = self._record.end(self._error)
+        answered = self._record.end(self._error, self._steps, self._checks) if self._record else True
         for held in self._leases.values():
             # A cluster that gave no answer would only make the user wait once more; its Lease ends by itself.
             if answered:
@@ -103,8 +104,8 @@ class Run:
             for held in self._leases.values():
                 held.abandon()
             last = ", ".join(dict.fromkeys(member.steps[-1] for member in self._members if member.steps))
-            if self._members:
-                self._record.interrupted(f"it ended before its last step ({last})")
+            if self._members and self._record:
+                self._record.interrupted(f"it ended before its last step ({last})", self._steps, self._checks)
             self._members = []
             self._let_go()
         finally:
@@ -131,6 +132,9 @@ class Run:
         Gives true when whoever had the Lease last was not under the file lock `name`, here: then the cluster may have
         been changed since this run looked at it. Raises what `meshwright.lease.take` does.
         """
+        from meshwright import lease
+        from meshwright.records import origin
+
         uid = session.identity().uid
         with self._using:
             taken = None
@@ -140,7 +144,6 @@ class Run:
                     f"{self._environment}: {member.deploy or ', '.join(member.steps)}, by {origin.who()['user']}",
                     place=_place(name),
                     say=member.target.say,
-                    duration=self._duration,
                 )
                 self._leases[uid] = taken
             session.guard = self._leases[uid].guard
@@ -158,7 +161,8 @@ class Run:
         with self._using:
             if member.session is not None:
                 uid = member.session.identity().uid
-                self._record.forget(member.session)
+                if self._record:
+                    self._record.forget(member.session)
                 member.session.guard = _allow
                 member.session = None
                 if uid in self._leases:
@@ -169,27 +173,35 @@ class Run:
     def writing(self, member: Member, plan: Plan) -> None:
         """A step is about to apply `plan`: begins the record where it has not begun. No record, no change: raises what
         writing it raises."""
+        from meshwright.records import Recorder
+
         with self._using:
-            if not self._record.begun:
-                deploy = ", ".join(dict.fromkeys(each.deploy for each in self._members if each.deploy))
-                steps = [step for each in self._members for step in each.steps]
+            if self._record is None:
+                about = {
+                    **self._about,
+                    "deploy": ", ".join(dict.fromkeys(each.deploy for each in self._members if each.deploy)),
+                    "steps": [step for each in self._members for step in each.steps],
+                }
                 shown = [(each.target.name, each_plan) for each in self._members for each_plan in each.shown.values()]
-                self._record.begin(member.target, deploy, steps, shown)
+                self._record = Recorder(self._environment, member.target, about, shown)
             self._record.writing(member.target, member.session, plan)
 
     def done(self, member: Member, step: str, state: str, seconds: float) -> None:
         """A step has ended: unchanged, changed, checked or failed."""
         with self._using:
-            self._record.done(member.target.name, step, state, seconds)
+            host = member.target.name
+            self._steps.append({"host": host, "step": step, "state": state, "seconds": round(seconds, 3)})
 
     def checked(self, results: list[dict[str, Any]]) -> None:
         """What checks found, as their JSON."""
         with self._using:
-            self._record.checked(results)
+            self._checks += results
 
 
 def _place(name: str) -> str:
     """The file lock of this run, so that two runs under the same one recognise it; nobody else need read it."""
+    from meshwright.holder import Holder
+
     here = Holder.here()
     return digest([here.boot, here.space, str(lock.folder()), name])
 

@@ -20,33 +20,22 @@ _OF_A_CHECK = ("group", "check", "state", "fatal", "detail", "seconds")
 
 
 class Recorder:
-    """The record of one run. Nothing is written before something is to be changed.
+    """The record of one run, made when something is about to be changed for the first time: it finds out who does it.
 
-    `about` is what is known of the run from the start: program, reason, approved.
+    `about` is what else is known of the run: program, reason, approved, deploy and steps (names). `shown` has the
+    plans that were shown, with their hosts.
     """
 
-    def __init__(self, environment: str, about: dict[str, Any]) -> None:
+    def __init__(
+        self, environment: str, target: Target, about: dict[str, Any], shown: Iterable[tuple[str, Plan]]
+    ) -> None:
+        at = model.now()
         self._environment = environment
-        self._about = about
-        self._started: Entry = {}
-        self._rows: list[dict[str, Any]] = []
+        self._rows = [model.row(host, plan) for host, plan in shown if not plan.empty]
         self._rows_at_start = 0
-        self._steps: list[dict[str, Any]] = []
-        self._checks: list[dict[str, Any]] = []
         self._files: dict[str, Target] = {}
         self._clusters: dict[str, tuple[kube.Session, Callable[[str], None]]] = {}
-
-    @property
-    def begun(self) -> bool:
-        """Whether something was to be changed."""
-        return bool(self._started)
-
-    def begin(self, target: Target, deploy: str, steps: list[str], shown: Iterable[tuple[str, Plan]]) -> None:
-        """Something is about to be changed for the first time: finds out who does it. `shown` has the plans that were
-        shown, with their hosts."""
-        at = model.now()
-        self._rows = [model.row(host, plan) for host, plan in shown if not plan.empty]
-        self._started = {
+        self._started: Entry = {
             "id": model.new_id(at),
             "entry": "started",
             "at": at,
@@ -54,9 +43,7 @@ class Recorder:
             "holder": str(Holder.here()),
             "who": origin.who(),
             "commit": origin.commit(target.project.root),
-            **self._about,
-            "deploy": deploy,
-            "steps": steps,
+            **about,
         }
 
     def writing(self, target: Target, session: kube.Session | None, plan: Plan) -> None:
@@ -78,24 +65,14 @@ class Recorder:
             configmaps.write(session, self._environment, self._beginning(session))
             self._clusters[uid] = (session, target.say)
 
-    def done(self, host: str, step: str, state: str, seconds: float) -> None:
-        """A step has ended: unchanged, changed, checked or failed."""
-        self._steps.append({"host": host, "step": step, "state": state, "seconds": round(seconds, 3)})
-
-    def checked(self, results: Iterable[dict[str, Any]]) -> None:
-        """What checks found, as their JSON."""
-        self._checks += [{key: result.get(key) for key in _OF_A_CHECK} for result in results]
-
     def forget(self, session: kube.Session) -> None:
         """The session's cluster has been deleted, and what was written there with it."""
         self._clusters.pop(session.identity().uid, None)
 
-    def end(self, error: Exception | None) -> bool:
-        """Writes how the run ended, to the file and to the clusters; what cannot be written is said. Gives false when a
-        cluster gave no answer."""
-        if not self._started:
-            return True
-        entry = self._ended(*_outcome(error))
+    def end(self, error: Exception | None, steps: list[dict[str, Any]], checks: list[dict[str, Any]]) -> bool:
+        """Writes how the run ended, to the file and to the clusters; what cannot be written is said. `steps` and
+        `checks` are as in the entry `ended`. Gives false when a cluster gave no answer."""
+        entry = self._ended(*_outcome(error), steps, checks)
         self._end_files(entry)
         answered = True
         for session, say in self._clusters.values():
@@ -109,10 +86,9 @@ class Recorder:
                 answered = False
         return answered
 
-    def interrupted(self, message: str) -> None:
+    def interrupted(self, message: str, steps: list[dict[str, Any]], checks: list[dict[str, Any]]) -> None:
         """Writes to the file alone that the run was interrupted."""
-        if self._started:
-            self._end_files(self._ended(Result.INTERRUPTED, message, ""))
+        self._end_files(self._ended(Result.INTERRUPTED, message, "", steps, checks))
 
     # Inside
 
@@ -123,7 +99,9 @@ class Recorder:
         cluster = session.identity().uid if session is not None else None
         return {**self._started, "cluster": cluster, "plan": list(self._rows)}
 
-    def _ended(self, result: Result, message: str, hint: str) -> Entry:
+    def _ended(
+        self, result: Result, message: str, hint: str, steps: list[dict[str, Any]], checks: list[dict[str, Any]]
+    ) -> Entry:
         return {
             "id": self._started["id"],
             "entry": "ended",
@@ -132,9 +110,9 @@ class Recorder:
             "result": result.value,
             "message": message,
             "hint": hint,
-            "steps": self._steps,
+            "steps": steps,
             "plan": self._rows[self._rows_at_start :],
-            "checks": self._checks,
+            "checks": [{key: check.get(key) for key in _OF_A_CHECK} for check in checks],
             "cluster": next(iter(self._clusters), None),
             "kubernetes": self._started["who"]["kubernetes"],
         }
