@@ -23,28 +23,28 @@ def path(target: Target, environment: str) -> str:
     return f"{target.state}/{environment}/records.jsonl"
 
 
-def append(target: Target, environment: str, entry: Entry) -> None:
-    """Appends one entry. Raises MeshwrightError where that cannot be done."""
-    line = json.dumps(entry, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
+def append(target: Target, environment: str, *entries: Entry) -> None:
+    """Appends entries, all at once. Raises MeshwrightError where that cannot be done."""
+    lines = b"".join(json.dumps(entry, ensure_ascii=False).encode("utf-8", "replace") + b"\n" for entry in entries)
     where = path(target, environment)
     if not target.local:
-        target.run(["sh", "-c", _APPEND, "sh", where], input=line)
+        target.run(["sh", "-c", _APPEND, "sh", where], input=lines)
         return
     try:
-        _append_here(Path(where), line)
+        _append_here(Path(where), lines)
     except OSError as error:
         raise MeshwrightError(f"cannot write to {where}: {error.strerror}") from None
 
 
-def _append_here(where: Path, line: bytes) -> None:
+def _append_here(where: Path, lines: bytes) -> None:
     where.parent.mkdir(parents=True, exist_ok=True)
     handle = os.open(where, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     try:
         end = os.lseek(handle, 0, os.SEEK_END)
         if end and os.pread(handle, 1, end - 1) != b"\n":
-            line = b"\n" + line
-        while line:
-            line = line[os.write(handle, line) :]
+            lines = b"\n" + lines
+        while lines:
+            lines = lines[os.write(handle, lines) :]
         os.fsync(handle)
     finally:
         os.close(handle)

@@ -56,11 +56,11 @@ class Recorder:
         step["step"] = plan.step
         if target.name in self._files:
             step["plan"] = [this] if new else []
+            file.append(target, self._environment, step)
         else:
             self._rows_at_start = self._rows_at_start or len(self._rows)
-            file.append(target, self._environment, self._beginning(session))
+            file.append(target, self._environment, self._beginning(session), step)
             self._files[target.name] = target
-        file.append(target, self._environment, step)
         if session is not None and (uid := session.identity().uid) not in self._clusters:
             configmaps.write(session, self._environment, self._beginning(session))
             self._clusters[uid] = (session, target.say)
