@@ -63,7 +63,9 @@ def _plan(target: Target, env: Environment) -> Plan:
         return Plan("bookinfo", _desired(env), after="istio")
     objs = wanted(target, env)
     compared = objects.compare(session, objs)
-    return Plan("bookinfo", _desired(env), compared.changes, checked=len(objs), notes=compared.notes)
+    return Plan(
+        "bookinfo", _desired(env), compared.changes, checked=len(objs), notes=compared.notes, seen=compared.seen
+    )
 
 
 def _apply(target: Target, env: Environment, plan: Plan) -> None:

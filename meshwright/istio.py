@@ -109,7 +109,7 @@ def _plan(target: Target, env: Environment) -> Plan:
     gone = _pruned(session, wanted, labels) if namespace is not None else []
     changes = (*first, *compared.changes, *tags, *gone)
     checked = len(wanted) + 1 + len(_DEFAULT_TAG) + len(gone)
-    return Plan("istio", desired, changes, checked=checked, notes=compared.notes)
+    return Plan("istio", desired, changes, checked=checked, notes=compared.notes, seen=compared.seen)
 
 
 def _labels(env: Environment) -> dict[str, str]:

@@ -32,7 +32,9 @@ def _plan(target: Target, env: Environment) -> Plan:
     if session is None:
         return Plan("namespaces", digest(objs), after="cluster")
     compared = objects.compare(session, objs)
-    return Plan("namespaces", digest(objs), compared.changes, checked=len(objs), notes=compared.notes)
+    return Plan(
+        "namespaces", digest(objs), compared.changes, checked=len(objs), notes=compared.notes, seen=compared.seen
+    )
 
 
 def _apply(target: Target, env: Environment, plan: Plan) -> None:

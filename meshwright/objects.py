@@ -87,10 +87,12 @@ def live(session: Session, wanted: Iterable[Object]) -> dict[Key, Object]:
 
 @dataclass(frozen=True)
 class Compared:
-    """What applying would change, and sentences about fields that are somebody else's."""
+    """What applying would change, sentences about fields that are somebody else's, and what was looked at, each as
+    KIND/NAMESPACE/NAME."""
 
     changes: tuple[Change, ...]
     notes: tuple[str, ...]
+    seen: tuple[str, ...]
 
 
 def compare(
@@ -119,7 +121,7 @@ def compare(
     ordered = in_order(wanted)
     changes = tuple(found for found in session.map(change, ordered) if found is not None)
     notes = [s for obj in ordered if key(obj) in there for s in foreign.sentences(there[key(obj)], obj, manager)]
-    return Compared(changes, tuple(notes))
+    return Compared(changes, tuple(notes), tuple(f"{obj['kind']}/{title(obj)}" for obj in ordered))
 
 
 def _predicted(session: Session, now: Object, wanted: Object, manager: str, force: bool) -> Object:

@@ -72,7 +72,8 @@ class Plan:
     `checked` counts the things that were looked at: every desired one and every one to be destroyed. `desired` is the
     digest of the desired state alone. `after` names the step that must run before the rest can be known ("cluster");
     such a plan may list changes that are certain. `notes` are sentences for the reader (foreign fields, what could not
-    be looked at). `payload` is for the step's own apply.
+    be looked at). `seen` names what was looked at as KIND/NAMESPACE/NAME, where the step knows. `payload` is for the
+    step's own apply.
     """
 
     step: str
@@ -81,6 +82,7 @@ class Plan:
     checked: int = 0
     after: str = ""
     notes: tuple[str, ...] = ()
+    seen: tuple[str, ...] = field(default=(), compare=False, repr=False)
     payload: Any = field(default=None, compare=False, repr=False)
 
     @property

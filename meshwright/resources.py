@@ -60,7 +60,15 @@ def _plan(target: Target, env: Environment) -> Plan:
     if not compared.changes and not further:
         further = applyset.put_right(parent, name, objs)
     changes = (*compared.changes, *further)
-    return Plan("resources", desired, changes, checked=len(objs) + len(further), notes=compared.notes, payload=objs)
+    return Plan(
+        "resources",
+        desired,
+        changes,
+        checked=len(objs) + len(further),
+        notes=compared.notes,
+        seen=compared.seen,
+        payload=objs,
+    )
 
 
 def _scoped(session: Session, obj: objects.Object) -> objects.Object:

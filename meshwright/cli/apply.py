@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import click
 
 from meshwright import deploy as deploys
 from meshwright.cli.child import run_deploy
-from meshwright.cli.common import deploy_argument, environment_argument, json_option, opened, targets
+from meshwright.cli.common import deploy_argument, environment_argument, json_option, opened
 from meshwright.cli.consent import ask
 from meshwright.cli.output import Output, coloured
-from meshwright.cli.plan import show
-from meshwright.cli.stock import dry_run
-from meshwright.errors import Exit, Refused
-from meshwright.execution import Execution, Options
-from meshwright.plan import Plan, approval
+from meshwright.cli.plan import document
+from meshwright.cli.planned import planned
+from meshwright.errors import BadInput, Exit
+from meshwright.execution import Options
+from meshwright.plan import approval
 from meshwright.render import plan_lines, summary
+from meshwright.saved import Saved, parse
 
 __all__ = ["command"]
 
@@ -33,45 +35,51 @@ __all__ = ["command"]
 @click.option("--plan", "plan_only", is_flag=True, help="Show the plan and stop.")
 @click.option("--allow-recreate", is_flag=True, help="Destroy and make anew what cannot be changed in place.")
 @click.option("--reason", metavar="TEXT", default="", help="Why; kept in the record of this run.")
+@click.option("--saved", "file", metavar="FILE", help="Do what this saved plan says, without a question, or refuse.")
 def command(
-    environment: str, deploy: str, as_json: bool, yes: bool, plan_only: bool, allow_recreate: bool, reason: str
+    environment: str,
+    deploy: str,
+    as_json: bool,
+    yes: bool,
+    plan_only: bool,
+    allow_recreate: bool,
+    reason: str,
+    file: str | None,
 ) -> int:
-    """Plans, stops with 0 when there is nothing to do, else runs pyinfra with the digest that was approved."""
+    """Plans, stops with 0 when there is nothing to do, else runs pyinfra with the digest that was approved.
+
+    A saved plan is an approval, also in a protected environment (DESIGN 4).
+    """
     output = Output(as_json, "apply", environment)
+    kept = _read(file, environment, deploy) if file else None
     project, loaded = opened(environment)
-    stock = deploy.replace("-", "_") in deploys.STOCK
-    plans: list[Plan] = []
-    refusals: list[Refused] = []
-    checks = False
-    if stock:
-        plans = dry_run(project, environment, deploy)
-    else:
-        steps = deploys.load(project, deploy)
-        checks = any(step.check for step in steps)
-        with targets(project, loaded, quiet=as_json) as hosts:
-            for target in hosts:
-                execution = Execution(target, loaded.env, steps, Options(allow_recreate=allow_recreate))
-                plans += execution.preview()
-                try:
-                    execution.admit()
-                except Refused as refused:
-                    refusals.append(refused)
-    if plan_only:
-        show(output, plans)
-        return Exit.OK
+    made = planned(
+        project,
+        loaded,
+        deploy,
+        Options(allow_recreate=allow_recreate),
+        quiet=as_json,
+        admit=True,
+        saving=kept is not None,
+    )
+    plans = made.plans
     output.answer(coloured(line) for line in plan_lines(plans))
-    if refusals:
-        # Only now: a refusal is about something that the plan shows.
-        raise refusals[0]
-    changes = any(not plan.empty for plan in plans)
-    if not changes and not checks:
+    # Only now: a refusal is about something that the plan shows.
+    if kept:
+        kept.same_as(made.cluster, plans)
+    if plan_only:
+        document(output, plans)
+        return Exit.OK
+    if made.refusals:
+        raise made.refusals[0]
+    if not made.changes and not made.checks:
         output.document(ok=True, summary=summary(plans), steps=[], digest=approval(plans))
         return Exit.OK
-    if changes:
+    if made.changes and not kept:
         ask(loaded.env, yes=yes)
     # pyinfra reads each host's plan on its own: the digest of a plan over several hosts belongs to none of them.
     data: dict[str, str] = {}
-    if not stock and len(loaded.env.hosts) == 1:
+    if deploy.replace("-", "_") not in deploys.STOCK and len(loaded.env.hosts) == 1:
         data["approved"] = approval(plans)
     if allow_recreate:
         data["allow_recreate"] = "true"
@@ -88,3 +96,13 @@ def command(
         **({"error": done.error} if done.error else {}),
     )
     return done.exit
+
+
+def _read(file: str, environment: str, deploy: str) -> Saved:
+    try:
+        data = Path(file).read_bytes()
+    except OSError as error:
+        raise BadInput(f"--saved {file}: {error.strerror}") from None
+    found = parse(data, file)
+    found.meant_for(environment, deploy.replace("-", "_"))
+    return found

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import shlex
+from datetime import UTC, datetime
+from pathlib import Path
+
 import click
 
-from meshwright import deploy as deploys
-from meshwright.cli.common import deploy_argument, environment_argument, json_option, opened, targets
+from meshwright import saved
+from meshwright.cli.common import deploy_argument, environment_argument, json_option, opened
 from meshwright.cli.output import Output, coloured
-from meshwright.cli.stock import dry_run
-from meshwright.errors import Exit
-from meshwright.execution import Execution, Options
+from meshwright.cli.planned import Planned, planned
+from meshwright.errors import BadInput, Exit, MeshwrightError
+from meshwright.execution import Options
 from meshwright.plan import Plan, approval
 from meshwright.render import plan_lines, summary
+from meshwright.selection import only
+from meshwright.target import write_atomically
 
-__all__ = ["command", "show"]
+__all__ = ["command", "document", "show"]
 
 
 @click.command(
@@ -25,24 +31,55 @@ __all__ = ["command", "show"]
 @deploy_argument
 @json_option
 @click.option("--detailed-exitcode", is_flag=True, help="Exit with 2 when there are changes.")
-def command(environment: str, deploy: str, as_json: bool, detailed_exitcode: bool) -> int:
-    """Plans with the core, without pyinfra; deploys with stock operations through pyinfra's own dry run."""
+@click.option("--out", metavar="FILE", help="Save the plan, for `meshwright apply --saved`.")
+@click.option(
+    "--only",
+    "names",
+    metavar="KIND/NS/NAME",
+    multiple=True,
+    help="Show nothing but this thing (KIND/NAME where there is no namespace; may be given several times). "
+    "It chooses what is shown, not what an apply does.",
+)
+def command(
+    environment: str, deploy: str, as_json: bool, detailed_exitcode: bool, out: str | None, names: tuple[str, ...]
+) -> int:
+    """Plans, shows the plan or the part of it that was asked for, and saves it where that was asked for."""
+    if out and names:
+        raise MeshwrightError(
+            "--only and --out do not go together: a plan is saved whole",
+            hint="Leave out one of the two",
+            exit_code=Exit.USAGE,
+        )
     output = Output(as_json, "plan", environment)
     project, loaded = opened(environment)
-    if deploy.replace("-", "_") in deploys.STOCK:
-        plans = dry_run(project, environment, deploy)
-    else:
-        steps = deploys.load(project, deploy)
-        plans = []
-        with targets(project, loaded, quiet=as_json) as hosts:
-            for target in hosts:
-                plans += Execution(target, loaded.env, steps, Options()).preview()
-    show(output, plans)
-    changes = any(not plan.empty for plan in plans)
-    return Exit.CHANGES if changes and detailed_exitcode else Exit.OK
+    made = planned(project, loaded, deploy, Options(), quiet=as_json, admit=False, saving=out is not None)
+    plans = only(made.plans, names) if names else made.plans
+    if out:
+        _save(out, environment, deploy, made)
+    show(output, plans, whole=not names)
+    if out:
+        output.human(f"saved; `meshwright apply {environment} {deploy} --saved {shlex.quote(out)}` does exactly this")
+    return Exit.CHANGES if detailed_exitcode and any(not plan.empty for plan in plans) else Exit.OK
 
 
-def show(output: Output, plans: list[Plan]) -> None:
+def _save(out: str, environment: str, deploy: str, made: Planned) -> None:
+    steps = tuple(plan.as_json() for plan in made.plans)
+    created = datetime.now(UTC).isoformat(timespec="seconds")
+    plan = saved.Saved(environment, deploy.replace("-", "_"), made.cluster, created, approval(made.plans), steps)
+    try:
+        write_atomically(Path(out), saved.content(plan))
+    except OSError as error:
+        raise BadInput(f"--out {out}: {error.strerror}") from None
+
+
+def show(output: Output, plans: list[Plan], *, whole: bool = True) -> None:
     """Prints plans, for people and for programs."""
     output.answer(coloured(line) for line in plan_lines(plans))
-    output.document(ok=True, summary=summary(plans), digest=approval(plans), steps=[plan.as_json() for plan in plans])
+    document(output, plans, whole=whole)
+
+
+def document(output: Output, plans: list[Plan], *, whole: bool = True) -> None:
+    """Prints plans for programs. Parts of plans have no digests: nobody can approve by them."""
+    digest = approval(plans) if whole else None
+    steps = [plan.as_json() if whole else {**plan.as_json(), "digest": None} for plan in plans]
+    output.document(ok=True, summary=summary(plans), digest=digest, steps=steps)

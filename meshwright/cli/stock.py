@@ -10,7 +10,7 @@ from typing import Any
 from meshwright import journal, process
 from meshwright.cli.child import pyinfra
 from meshwright.errors import MeshwrightError, ProcessError
-from meshwright.plan import Action, Change, Field, Plan, digest
+from meshwright.plan import Action, Change, Plan, digest
 from meshwright.project import Project
 
 __all__ = ["dry_run"]
@@ -47,20 +47,4 @@ def _plan(row: dict[str, Any], own: dict[str, dict[str, Any]]) -> Plan:
     if said is None:
         changes = tuple(Change(Action.CHANGE, "Operation", row["name"]) for _ in row["hosts_with_change"])
         return Plan(row["name"], digest(row["name"]), changes, checked=1)
-    return Plan(
-        said["step"],
-        said["digest"],
-        tuple(
-            Change(
-                Action[change["action"].upper()],
-                change["kind"],
-                change["name"],
-                tuple(Field(**field) for field in change["fields"]),
-                change["why"],
-            )
-            for change in said["changes"]
-        ),
-        checked=said["checked"],
-        after=said["known_after"] or "",
-        notes=tuple(said["notes"]),
-    )
+    return Plan.of_json(said)

@@ -252,6 +252,12 @@ def test_a_kind_that_the_server_does_not_know_yet_is_to_add() -> None:
     assert change.action is Action.ADD
 
 
+def test_what_was_looked_at_is_named() -> None:
+    session = FakeSession(obj(data={"k": "v"}))
+    seen = objects.compare(session, [obj(data={"k": "v"}), obj("Namespace", "n", None)]).seen
+    assert seen == ("Namespace/n", "ConfigMap/team/x")
+
+
 # Bound to what was looked at
 
 

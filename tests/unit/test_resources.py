@@ -142,6 +142,7 @@ def test_what_is_wanted_is_added_in_order_and_the_second_plan_is_empty(host: Fak
     assert len(order) == 9
     again = plan(host)
     assert (again.checked, again.desired) == (6, made.desired)
+    assert "Deployment/team/d" in again.seen
 
 
 def test_a_change_is_written_alone(host: FakeTarget, session: Cluster) -> None:

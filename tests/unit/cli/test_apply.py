@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from fakes import CA, UID, FakeSession
 from fakesteps import fill, world
 
-from meshwright import lock
+from meshwright import cluster, identity, lock
 from meshwright.cli import apply, child
 from meshwright.errors import Exit
+from meshwright.kube import Identity
 from meshwright.project import Project
 
 SITE = "make('tools'), make('istio', after='tools'), checking()"
@@ -178,3 +181,101 @@ def test_a_second_run_is_refused(meshwright: Any, project: Project) -> None:
     assert said.code == Exit.REFUSED
     assert f"error: another run is changing mw-lab-{project.digest}: lab: a, process" in said.err
     assert world(project) == []
+
+
+# Saved plans
+
+
+def saved(meshwright: Any, *words: str) -> str:
+    assert meshwright("plan", *words, "--out", "p.json").code == Exit.OK
+    return "p.json"
+
+
+@pytest.mark.parametrize("environment", ["lab", "prod"])
+def test_a_saved_plan_needs_no_question_even_where_protected(
+    meshwright: Any, project: Project, monkeypatch: pytest.MonkeyPatch, environment: str
+) -> None:
+    fill(project, SITE)
+    ran = done(monkeypatch)
+    file = saved(meshwright, environment)
+    said = meshwright("apply", environment, "--saved", file)
+    assert said.code == Exit.OK, said.err
+    assert ran == [{"approved": meshwright("plan", environment, "--json").document["digest"]}]
+
+
+def test_a_saved_plan_is_applied_for_real(meshwright: Any, project: Project) -> None:
+    fill(project, "make('a'), make('b')")
+    file = saved(meshwright, "prod")
+    said = meshwright("apply", "prod", "--saved", file)
+    assert said.code == Exit.OK, said.err
+    assert world(project) == ["a", "b"]
+    again = meshwright("apply", "prod", "--saved", file)
+    assert again.code == Exit.REFUSED
+    assert "is stale: a has nothing left to do; b has nothing left to do" in again.err
+
+
+@pytest.mark.usefixtures("no_child")
+def test_a_stale_plan_is_shown_and_refused(meshwright: Any, project: Project) -> None:
+    fill(project, "make('a'), make('b')")
+    file = saved(meshwright, "lab")
+    (project.root / "world" / "a").write_text("")
+    for more in ((), ("--plan",), ("--yes",)):
+        said = meshwright("apply", "lab", "--saved", file, *more)
+        assert said.code == Exit.REFUSED
+        assert "+ File world/b" in said.out
+        assert "is stale: a has nothing left to do" in said.err
+        assert "hint: Look at it again: `meshwright plan lab site --out FILE`" in said.err
+    assert meshwright("apply", "lab", "--saved", file, "--json").document["ok"] is False
+    assert world(project) == ["a"]
+
+
+@pytest.mark.usefixtures("no_child")
+def test_a_saved_plan_can_be_looked_at_once_more(meshwright: Any, project: Project) -> None:
+    fill(project, SITE)
+    file = saved(meshwright, "prod")
+    said = meshwright("apply", "prod", "--saved", file, "--plan", "--json")
+    assert said.code == Exit.OK
+    assert said.document["digest"] == json.loads((project.root / file).read_text())["digest"]
+
+
+@pytest.mark.usefixtures("no_child")
+def test_a_saved_plan_of_something_else(meshwright: Any, project: Project) -> None:
+    fill(project, SITE, other="make('a')")
+    file = saved(meshwright, "lab", "other")
+    for words in (("lab",), ("prod", "other")):
+        said = meshwright("apply", *words, "--saved", file)
+        assert said.code == Exit.REFUSED
+        assert "error: this plan is for lab other, not for " in said.err
+
+
+@pytest.mark.usefixtures("no_child")
+def test_a_saved_plan_for_another_cluster(meshwright: Any, project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(project, "replace(make('a'), cluster=True)")
+    path = project.root / "deploys" / "site.py"
+    path.write_text("from dataclasses import replace\n" + path.read_text())
+    session = FakeSession()
+    monkeypatch.setattr(cluster, "session", lambda _target, _env: session)
+    monkeypatch.setattr(identity, "verify", lambda *_: None)
+    file = saved(meshwright, "lab")
+    assert json.loads((project.root / file).read_text())["cluster"] == UID
+    session.who = Identity("another", CA)
+    said = meshwright("apply", "lab", "--saved", file)
+    assert said.code == Exit.REFUSED
+    assert f"made for the cluster with uid {UID}, and what answers now has uid another" in said.err
+
+
+@pytest.mark.usefixtures("no_child")
+def test_a_file_that_is_no_saved_plan_or_was_edited(meshwright: Any, project: Project) -> None:
+    fill(project, SITE)
+    said = meshwright("apply", "lab", "--saved", "none.json")
+    assert said.code == Exit.BAD_INPUT
+    assert "error: --saved none.json: No such file or directory" in said.err
+    (project.root / "words.json").write_text(json.dumps(meshwright("plan", "lab", "--json").document))
+    said = meshwright("apply", "lab", "--saved", "words.json")
+    assert said.code == Exit.BAD_INPUT
+    assert "error: words.json is not a saved plan" in said.err
+    file = project.root / saved(meshwright, "lab")
+    file.write_text(file.read_text().replace("world/", "wonder/"))
+    said = meshwright("apply", "lab", "--saved", "p.json")
+    assert said.code == Exit.BAD_INPUT
+    assert "error: p.json is not as it was saved" in said.err

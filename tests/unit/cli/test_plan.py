@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from fakesteps import fill, world
 from meshwright.cli import run
 from meshwright.errors import Exit
 from meshwright.project import Project
+from meshwright.saved import parse
 
 SITE = "make('tools'), make('istio', after='cluster'), checking()"
 
@@ -138,3 +140,67 @@ def test_what_stops_a_step_of_a_stock_deploy_keeps_its_sentence_and_code(meshwri
 def test_an_unknown_environment_of_a_stock_deploy(meshwright: Any, project: Project) -> None:
     fill(project, "", lab="")
     assert meshwright("plan", "nonesuch", "lab").code == Exit.BAD_INPUT
+
+
+def test_a_plan_is_saved_for_its_owner_alone(meshwright: Any, project: Project) -> None:
+    fill(project, SITE)
+    said = meshwright("plan", "lab", "--out", "my plan.json")
+    assert said.code == Exit.OK
+    assert said.err == "saved; `meshwright apply lab site --saved 'my plan.json'` does exactly this\n"
+    file = project.root / "my plan.json"
+    assert file.stat().st_mode & 0o777 == 0o600
+    saved = parse(file.read_bytes(), "my plan.json")
+    assert (saved.environment, saved.deploy, saved.cluster) == ("lab", "site", None)
+    assert datetime.fromisoformat(saved.created).utcoffset() == timedelta(0)
+    document = meshwright("plan", "lab", "--json").document
+    assert saved.digest == document["digest"]
+    assert list(saved.steps) == document["steps"]
+
+
+def test_a_plan_that_cannot_be_saved_leaves_the_old_one(meshwright: Any, project: Project) -> None:
+    fill(project, SITE)
+    (project.root / "old.json").write_text("old")
+    said = meshwright("plan", "lab", "--out", "old.json/p.json")
+    assert said.code == Exit.BAD_INPUT
+    assert "--out old.json/p.json: " in said.err
+    fill(project, "unseen()")
+    assert meshwright("plan", "lab", "--out", "old.json").code == Exit.REFUSED
+    assert (project.root / "old.json").read_text() == "old"
+
+
+def test_only_one_thing_is_shown(meshwright: Any, project: Project) -> None:
+    fill(project, "make('tools'), make('other')")
+    said = meshwright("plan", "lab", "--only", "File/world/other")
+    assert said.code == Exit.OK
+    assert said.out == "other:\n  + File world/other\n      size: 5\nPlan: 1 to add, 0 to change, 0 to destroy.\n"
+    assert meshwright("plan", "lab", "--only", "File/world/other", "--detailed-exitcode").code == Exit.CHANGES
+
+
+def test_a_part_of_a_plan_is_nothing_to_approve_by(meshwright: Any, project: Project) -> None:
+    fill(project, "make('tools'), make('other')")
+    words = ("--only", "File/world/other", "--only", "File/world/tools")
+    document = meshwright("plan", "lab", "--json", *words).document
+    assert document["digest"] is None
+    assert [step["digest"] for step in document["steps"]] == [None, None]
+    assert document["summary"]["add"] == 2
+
+
+def test_only_something_that_is_not_there(meshwright: Any, project: Project) -> None:
+    fill(project, "make('tools')")
+    said = meshwright("plan", "lab", "--only", "File/world/tool")
+    assert said.code == Exit.BAD_INPUT
+    assert "the nearest is File/world/tools" in said.err
+
+
+def test_only_and_out_do_not_go_together(meshwright: Any, project: Project) -> None:
+    fill(project, "make('tools')")
+    said = meshwright("plan", "lab", "--only", "File/world/tools", "--out", "p.json")
+    assert said.code == Exit.USAGE
+    assert not (project.root / "p.json").exists()
+
+
+def test_a_plan_of_pyinfras_own_parts_cannot_be_saved(meshwright: Any, project: Project) -> None:
+    fill(project, SITE, lab="make('tools')")
+    said = meshwright("plan", "lab", "lab", "--out", "p.json")
+    assert said.code == Exit.BAD_INPUT
+    assert "a plan of lab cannot be saved" in said.err
