@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import signal
+
 import pytest
+from driver import CHECKOUT
 
 from meshwright import cluster, engine, tools
+from meshwright.environment import load
+from meshwright.lab import dockerd
+from meshwright.plan import Action
+from meshwright.project import Project
+from meshwright.target import Local
 
 
 def repaired(lab):
@@ -56,15 +65,34 @@ def test_a_changed_label_of_a_namespace(lab):
     repaired(lab)
 
 
-@pytest.mark.parametrize("how", ["stopped"])
-def test_a_stopped_cluster_is_started(lab, how):
+def test_a_stopped_cluster_is_started(lab):
     found = engine.find(lab.target, lab.env)
     name = cluster.name(lab.target, lab.env)
     lab.target.run([tools.path(lab.target, lab.env, "k3d"), "cluster", "stop", name], env=found.environ, timeout=120)
     plan = lab.driver.meshwright("plan", "lab", "--detailed-exitcode")
     assert plan.code == 2
-    assert f'      state: "{how}" -> "running"' in plan.out.splitlines()
+    assert '      state: "stopped" -> "running"' in plan.out.splitlines()
     assert "known after cluster" in plan.out
+    repaired(lab)
+    checked = lab.driver.meshwright("check", "lab")
+    assert checked.code == 0, checked.out
+
+
+def test_a_killed_engine_is_told_and_what_it_held_comes_back(lab):
+    """kill -9 of dockerd: nothing is taken for absent; with the engine back, the next apply brings everything back."""
+    checkout = Local(Project(CHECKOUT))
+    values = load(checkout.project, "lab").env
+    own = dockerd.places(checkout.project)
+    if not os.environ.get("CI") and (checkout.project.state / "lab" / "k3d.yaml").exists():
+        pytest.skip("a demo of this checkout runs on the same engine")
+    os.kill(dockerd.process(own), signal.SIGKILL)
+    dead = lab.driver.meshwright("plan", "lab")
+    assert dead.code == 1
+    assert "to add" not in dead.out
+    assert "does not answer" in dead.err
+    plan = engine.ensure.plan(checkout, values)
+    assert [change.action for change in plan.changes] == [Action.ADD]
+    engine.ensure.apply(checkout, values, plan)
     repaired(lab)
     checked = lab.driver.meshwright("check", "lab")
     assert checked.code == 0, checked.out
