@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
 from meshwright import deploy as deploys
 from meshwright.cli.child import run_deploy
-from meshwright.cli.common import deploy_argument, environment_argument, json_option, opened
+from meshwright.cli.common import (
+    deploy_argument,
+    environment_argument,
+    json_option,
+    opened,
+    reason_data,
+    reason_option,
+)
 from meshwright.cli.consent import ask
 from meshwright.cli.output import Output, coloured
 from meshwright.cli.plan import document
@@ -34,7 +40,7 @@ __all__ = ["command"]
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--plan", "plan_only", is_flag=True, help="Show the plan and stop.")
 @click.option("--allow-recreate", is_flag=True, help="Destroy and make anew what cannot be changed in place.")
-@click.option("--reason", metavar="TEXT", default="", help="Why; kept in the record of this run.")
+@reason_option
 @click.option("--saved", "file", metavar="FILE", help="Do what this saved plan says, without a question, or refuse.")
 def command(
     environment: str,
@@ -78,14 +84,11 @@ def command(
     if made.changes and not kept:
         ask(loaded.env, yes=yes)
     # pyinfra reads each host's plan on its own: the digest of a plan over several hosts belongs to none of them.
-    data: dict[str, str] = {}
+    data = reason_data(reason)
     if deploy.replace("-", "_") not in deploys.STOCK and len(loaded.env.hosts) == 1:
         data["approved"] = approval(plans)
     if allow_recreate:
         data["allow_recreate"] = "true"
-    if reason:
-        # As JSON, because pyinfra would read `42` and `true` as something else than text.
-        data["reason"] = json.dumps(reason)
     done = run_deploy(project, environment, deploy.replace("-", "_"), data, say=output.human)
     output.document(
         ok=done.exit is Exit.OK,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,6 +24,8 @@ __all__ = [
     "json_option",
     "opened",
     "optional_environment_argument",
+    "reason_data",
+    "reason_option",
     "targets",
 ]
 
@@ -64,6 +67,16 @@ def deploy_argument(function: F) -> F:
 def json_option(function: F) -> F:
     """The option --json."""
     return click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")(function)
+
+
+def reason_option(function: F) -> F:
+    """The option --reason."""
+    return click.option("--reason", metavar="TEXT", default="", help="Why; kept in the record of this run.")(function)
+
+
+def reason_data(reason: str) -> dict[str, str]:
+    """A reason as data for pyinfra: as JSON, because it would read `42` and `true` as something else than text."""
+    return {"reason": json.dumps(reason)} if reason else {}
 
 
 def opened(environment: str) -> tuple[Project, Loaded]:

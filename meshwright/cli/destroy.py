@@ -7,7 +7,7 @@ import click
 from meshwright import deploy as deploys
 from meshwright import destroy
 from meshwright.cli.child import run_deploy
-from meshwright.cli.common import environment_argument, json_option, opened, targets
+from meshwright.cli.common import environment_argument, json_option, opened, reason_data, reason_option, targets
 from meshwright.cli.consent import typed
 from meshwright.cli.output import Output, coloured
 from meshwright.cli.plan import show
@@ -29,7 +29,8 @@ __all__ = ["command"]
 @json_option
 @click.option("--confirm", metavar="NAME", help="The environment's name, instead of typing it.")
 @click.option("--plan", "plan_only", is_flag=True, help="Show what would go and stop.")
-def command(environment: str, as_json: bool, confirm: str | None, plan_only: bool) -> int:
+@reason_option
+def command(environment: str, as_json: bool, confirm: str | None, plan_only: bool, reason: str) -> int:
     """Plans, stops with 0 when there is nothing to delete, else asks for the name and runs deploys/destroy.py."""
     output = Output(as_json, "destroy", environment)
     project, loaded = opened(environment)
@@ -46,7 +47,9 @@ def command(environment: str, as_json: bool, confirm: str | None, plan_only: boo
         output.document(ok=True, summary=summary(plans), steps=[], digest=approval(plans))
         return Exit.OK
     typed(f"This cannot be undone. Type {environment} to go on", environment, confirm, f"--confirm {environment}")
-    data = {"approved": approval(plans)} if len(loaded.env.hosts) == 1 else {}
+    data = reason_data(reason)
+    if len(loaded.env.hosts) == 1:
+        data["approved"] = approval(plans)
     done = run_deploy(project, environment, "destroy", data, say=output.human)
     output.document(
         ok=done.exit is Exit.OK,

@@ -84,3 +84,9 @@ def test_json_is_one_document(run: Any, runs: list[Any]) -> None:
     document = run("destroy", "lab", "--confirm", "lab", "--json").document
     assert (document["ok"], document["summary"]["destroy"], document["summary"]["changed"]) == (True, 1, 1)
     assert runs
+
+
+def test_a_reason_goes_into_the_record(run: Any, runs: list[Any]) -> None:
+    assert run("destroy", "lab", "--confirm", "lab", "--reason", "42").code == Exit.OK
+    [(_, _, data)] = runs
+    assert data["reason"] == '"42"'
