@@ -61,6 +61,6 @@ def test_an_unknown_host_key_is_refused(lab, remote):
     values["hosts"][0]["ssh_known_hosts_file"] = str(empty)
     remote.add_environment("unknown-host", yaml.safe_dump(values))
     done = remote.meshwright("plan", "unknown-host", "--json")
-    assert done.code == 1
-    assert "key" in json.loads(done.out)["error"]["message"]
+    assert done.code == 3
+    assert "host key of 127.0.0.1 is not known" in json.loads(done.out)["error"]["message"]
     assert "to add" not in done.out
