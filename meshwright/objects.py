@@ -58,6 +58,7 @@ _ORDER = (
     "BackendTLSPolicy",
 )
 _TRIES = 5
+_FENCES = ("resourceVersion", "uid")
 _LAST = ("EnvoyFilter", "Sidecar", "Telemetry")
 
 
@@ -137,12 +138,13 @@ def _predicted(session: Session, now: Object, wanted: Object, manager: str, forc
 
 
 def _fenced(wanted: Object, now: Object) -> Object:
-    """The object bound to the version that was looked at: a write that comes after somebody else's is refused."""
-    return {**wanted, "metadata": {**wanted["metadata"], "resourceVersion": now["metadata"]["resourceVersion"]}}
+    """The object bound to what was looked at: a write that comes after somebody else's is refused. The version alone
+    would not do: where the object is gone, an apply with a version makes it anew, and one with a uid does not."""
+    return {**wanted, "metadata": {**wanted["metadata"], **{part: now["metadata"][part] for part in _FENCES}}}
 
 
 def _unfenced(obj: Object) -> Object:
-    return {**obj, "metadata": {k: v for k, v in obj["metadata"].items() if k != "resourceVersion"}}
+    return {**obj, "metadata": {key: value for key, value in obj["metadata"].items() if key not in _FENCES}}
 
 
 def _same(now: Object, wanted: Object, manager: str) -> bool:

@@ -169,7 +169,11 @@ class FakeSession(Session):
         after = copy.deepcopy(self.objects.get(_key(obj), {}))
         wanted = dict(_leaves(obj))
         fence = wanted.pop(("metadata", "resourceVersion"), None)
-        if fence is not None and fence != _at(after, ("metadata", "resourceVersion")):
+        uid = wanted.pop(("metadata", "uid"), None)
+        # As the API server has it: a version binds only what is there, a uid also what is not.
+        if (after and fence is not None and fence != _at(after, ("metadata", "resourceVersion"))) or (
+            uid is not None and uid != _at(after, ("metadata", "uid"))
+        ):
             raise ApiError("the object has been modified", status=409, body={"reason": "Conflict"})
         causes = [
             {

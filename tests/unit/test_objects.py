@@ -266,6 +266,7 @@ def test_what_is_written_is_bound_to_the_version_that_was_looked_at() -> None:
     session.apply(obj(data={"k": "old"}))
     [change] = objects.compare(session, [obj(data={"k": "new"})]).changes
     assert change.payload["metadata"]["resourceVersion"] == "1"
+    assert change.payload["metadata"]["uid"] == "uid-1"
     # Something that no plan shows has changed meanwhile, such as a status.
     session.objects["v1", "ConfigMap", "team", "x"]["status"] = {"seen": 1}
     session._bump(("v1", "ConfigMap", "team", "x"))
