@@ -16,11 +16,12 @@ from meshwright.errors import Refused
 from meshwright.kube import Session
 from meshwright.plan import Action, Change
 
-__all__ = ["NAMESPACE", "identifier", "kept", "member", "parent", "pruned", "put_right"]
+__all__ = ["NAMESPACE", "identifier", "kept", "member", "parent", "pruned", "put_right", "unshared"]
 
 NAMESPACE = "meshwright"
 _ID = "applyset.kubernetes.io/id"
 _PART_OF = "applyset.kubernetes.io/part-of"
+_FIELD = f'metadata.labels."{_PART_OF}"'
 _TOOLING = "applyset.kubernetes.io/tooling"
 _KINDS = "applyset.kubernetes.io/contains-group-kinds"
 _NAMESPACES = "applyset.kubernetes.io/additional-namespaces"
@@ -100,6 +101,20 @@ def put_right(found: objects.Object | None, name: str, members: Sequence[objects
     after = {**found, "metadata": {**found["metadata"], "annotations": annotations, "labels": labels}}
     fields = difference.between(found, after)
     return [Change(Action.CHANGE, "ConfigMap", title, fields, why=why, payload=wanted)] if fields else []
+
+
+def unshared(session: Session, changes: Iterable[Change]) -> None:
+    """Raises Refused: an object that would be changed is a member of another set. Each would take it from the other,
+    and in the end one would prune it."""
+    for change in changes:
+        for field in change.fields:
+            if change.action is Action.CHANGE and field.path == _FIELD and field.before:
+                found = session.list("v1", "ConfigMap", labels=f"{_ID}={field.before}", metadata_only=True)
+                names = [objects.title(parent) for parent in found] or [str(field.before)]
+                raise Refused(
+                    f"{change.kind} {change.name} is kept by another ApplySet, {names[0]}",
+                    hint="Take it out of one of the two; what is pruned there can be added here afterwards",
+                )
 
 
 def pruned(

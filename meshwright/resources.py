@@ -55,6 +55,7 @@ def _plan(target: Target, env: Environment) -> Plan:
     compared = objects.compare(session, objs)
     if waits_for := _homeless(session, env, found, compared.changes):
         return Plan("resources", desired, after=waits_for)
+    applyset.unshared(session, compared.changes)
     parent = applyset.kept(session, name)
     further = applyset.pruned(session, name, parent, objs, allow_empty=env.resources.allow_empty)
     if not compared.changes and not further:

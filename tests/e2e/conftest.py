@@ -91,5 +91,13 @@ def scratch(lab: Lab) -> Iterator[str]:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What breaks things on purpose comes after what looks at them whole, whatever the files are called."""
-    order = ["test_bring_up", "test_ingress", "test_checks", "test_repair", "test_faults", "test_kill"]
+    order = [
+        "test_bring_up",
+        "test_ingress",
+        "test_checks",
+        "test_resources",
+        "test_repair",
+        "test_faults",
+        "test_kill",
+    ]
     items.sort(key=lambda item: order.index(Path(item.fspath).stem) if Path(item.fspath).stem in order else len(order))

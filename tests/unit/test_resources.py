@@ -362,6 +362,22 @@ def test_a_deleted_list_of_what_is_kept_comes_back(host: FakeTarget, session: Cl
     assert said(apply(host)) == ["- Secret team/s"]
 
 
+@pytest.mark.parametrize("known", [True, False])
+def test_an_object_of_another_environment_is_not_taken_from_it(
+    host: FakeTarget, session: Cluster, *, known: bool
+) -> None:
+    write(host, obj(data={"k": "v"}))
+    other = environment("dev", resources={"manifests": ["my"]}, namespaces={"bookinfo": {}})
+    apply(host, other)
+    if not known:
+        session.delete("v1", "ConfigMap", "resources-dev", applyset.NAMESPACE)
+    with pytest.raises(Refused) as caught:
+        plan(host)
+    whose = "meshwright/resources-dev" if known else applyset.identifier("resources-dev")
+    assert caught.value.message == f"ConfigMap team/x is kept by another ApplySet, {whose}"
+    assert "Take it out of one of the two" in caught.value.hint
+
+
 # Killed
 
 
