@@ -30,7 +30,7 @@ export KUBECONFIG=$PWD/kubeconfig
 istioctl install -y -f istio-operator.yaml
 kubectl create namespace bookinfo
 kubectl label namespace bookinfo istio-injection=enabled
-sed "s#docker.io/istio#meshwright.lab/stand-in#" "$SAMPLES/bookinfo/platform/kube/bookinfo.yaml" |
+sed "s#image: .*/examples#image: meshwright.lab/stand-in/examples#" "$SAMPLES/bookinfo/platform/kube/bookinfo.yaml" |
   kubectl -n bookinfo apply -f -
 kubectl -n bookinfo wait --for=condition=Available --timeout=300s deployment --all
 kubectl -n bookinfo apply -f "$SAMPLES/bookinfo/networking/bookinfo-gateway.yaml"
@@ -52,7 +52,7 @@ def bare(driver: Driver, folder: Path) -> float:
     state = driver.root / ".meshwright" / "lab"
     text = (state / "k3d.yaml").read_text()
     text = re.sub(r"(?m)^  name: .*$", "  name: bare", text)
-    for number in set(re.findall(r"(?:hostPort: '|127\.0\.0\.1:)(\d+)", text)):
+    for number in set(re.findall(r'(?:hostPort: "|127\.0\.0\.1:)(\d+)', text)):
         text = text.replace(number, str(int(number) + 1))
     port = re.search(r"127\.0\.0\.1:(\d+):30080", text)
     assert port is not None
@@ -66,8 +66,9 @@ def bare(driver: Driver, folder: Path) -> float:
         "PORT": port[1],
     }
     started = time.monotonic()
-    subprocess.run(["bash", "-c", BARE], cwd=folder, env=environ, check=True, capture_output=True, timeout=900)
+    done = subprocess.run(["bash", "-c", BARE], cwd=folder, env=environ, capture_output=True, text=True, timeout=900)
     seconds = time.monotonic() - started
+    assert done.returncode == 0, done.stdout + done.stderr
     subprocess.run(["k3d", "cluster", "delete", "bare"], env=environ, check=True, capture_output=True, timeout=120)
     return seconds
 
