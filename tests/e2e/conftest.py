@@ -91,13 +91,13 @@ def scratch(lab: Lab) -> Iterator[str]:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What breaks things on purpose comes after what looks at them whole, whatever the files are called."""
-    order = [
-        "test_bring_up",
-        "test_ingress",
-        "test_checks",
-        "test_resources",
-        "test_repair",
-        "test_faults",
-        "test_kill",
-    ]
-    items.sort(key=lambda item: order.index(Path(item.fspath).stem) if Path(item.fspath).stem in order else len(order))
+    first = ["test_bring_up", "test_ingress", "test_checks"]
+    last = ["test_repair", "test_faults", "test_kill", "test_destroy"]
+
+    def place(item: pytest.Item) -> tuple[int, int]:
+        stem = Path(item.fspath).stem
+        if stem in first:
+            return 0, first.index(stem)
+        return (2, last.index(stem)) if stem in last else (1, 0)
+
+    items.sort(key=place)
