@@ -1,8 +1,8 @@
 """The lock that keeps two changing runs on one cluster apart.
 
-It is a file lock of the kernel (flock) on the target host, in the state folder of the user who runs there, named after
-the cluster: a holder that dies, however it dies, holds nothing any more. `meshwright.lease` comes on top of it, once
-there is an API server, and keeps runs from different machines apart.
+It is a file lock of the kernel (flock) on the machine where Meshwright runs, also for a host behind SSH, in the state
+folder of its user, named after the cluster: a holder that dies, however it dies, holds nothing any more.
+`meshwright.lease` comes on top of it, once there is an API server, and keeps runs from different machines apart.
 """
 
 from __future__ import annotations
