@@ -8,44 +8,18 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
 
 from meshwright import cluster, identity
 from meshwright.environment import Environment
-from meshwright.errors import BadInput, MeshwrightError, Refused, Unreachable
+from meshwright.errors import MeshwrightError, Refused, Unreachable
 from meshwright.journal import Journal
-from meshwright.plan import Action, Plan, approval
+from meshwright.options import Options
+from meshwright.plan import Action, Change, Plan, approval
 from meshwright.run import Member, Run
 from meshwright.step import Step
 from meshwright.target import Target
 
-__all__ = ["Execution", "Options"]
-
-
-@dataclass(frozen=True)
-class Options:
-    """What a person decides per run; each is a flag of `meshwright` and a `--data` of pyinfra."""
-
-    approved: str | None = None
-    """The digest of the plan that was seen and approved."""
-    allow_recreate: bool = False
-    """Whether a thing that cannot be changed in place may be destroyed and made anew."""
-    reason: str = ""
-
-    @classmethod
-    def of(cls, data: dict[str, Any]) -> Options:
-        """From pyinfra's host data. Raises BadInput for a value of the wrong type."""
-        approved = data.get("approved")
-        if approved is not None and not (isinstance(approved, str) and approved.startswith("sha256:")):
-            raise BadInput(
-                f"approved={approved} is not the digest of a plan",
-                hint="Give it as it was printed, with its prefix: --data approved=sha256:...",
-            )
-        recreate = data.get("allow_recreate", False)
-        if not isinstance(recreate, bool):
-            raise BadInput(f"allow_recreate={recreate} is neither true nor false")
-        return cls(approved, recreate, str(data.get("reason", "")))
+__all__ = ["Execution"]
 
 
 class Execution:
@@ -67,6 +41,7 @@ class Execution:
         deploy: str = "",
     ) -> None:
         self.target = target
+        target.shared.options = options
         self.env = env
         self.steps = tuple(steps)
         self.options = options
@@ -170,6 +145,9 @@ class Execution:
     def _admit(self, step: Step, plan: Plan) -> None:
         if step.destructive and self.env.protected:
             raise Refused(f"{self.env.name} is protected: {step.name} is never done there")
+        blocked = [change for change in plan.changes if change.blocked]
+        if blocked:
+            raise _refusal(blocked)
         for change in plan.changes:
             if change.action is Action.RECREATE and not self.options.allow_recreate:
                 raise Refused(
@@ -246,6 +224,13 @@ class Execution:
         has not failed, was interrupted."""
         self._run.close()
         self.target.close()
+
+
+def _refusal(blocked: Sequence[Change]) -> Refused:
+    first = blocked[0]
+    assert first.blocked is not None
+    more = f" (and {len(blocked) - 1} more)" if len(blocked) > 1 else ""
+    return Refused(f"{first.kind} {first.name}: {first.blocked.reason}{more}", hint=first.blocked.hint)
 
 
 def _ends_cluster(step: Step, plan: Plan) -> bool:

@@ -10,16 +10,15 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
 from meshwright import difference, foreign
 from meshwright.errors import MeshwrightError, Refused
 from meshwright.kube import ApiError, Session
-from meshwright.plan import Action, Change
+from meshwright.plan import Action, Change, Compared
 
-__all__ = ["Adjust", "Beat", "Compared", "Object", "apply", "compare", "in_order", "key", "live", "title"]
+__all__ = ["Adjust", "Beat", "Object", "apply", "compare", "in_order", "key", "live", "title"]
 
 Object = dict[str, Any]
 Key = tuple[str, str, str, str]
@@ -84,16 +83,6 @@ def live(session: Session, wanted: Iterable[Object]) -> dict[Key, Object]:
     groups = [(*kind, next(iter(found)) if len(found) == 1 else "") for kind, found in namespaces.items()]
     listed = session.map(lambda group: session.list(group[0], group[1], group[2] or None), groups)
     return {key(obj): obj for objs in listed for obj in objs if key(obj) in keys}
-
-
-@dataclass(frozen=True)
-class Compared:
-    """What applying would change, sentences about fields that are somebody else's, and what was looked at, each as
-    KIND/NAMESPACE/NAME."""
-
-    changes: tuple[Change, ...]
-    notes: tuple[str, ...]
-    seen: tuple[str, ...]
 
 
 def compare(

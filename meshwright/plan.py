@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-__all__ = ["Action", "Change", "Field", "Plan", "approval", "digest", "masked", "total"]
+__all__ = ["Action", "Blocked", "Change", "Compared", "Field", "Plan", "approval", "digest", "masked", "total"]
 
 
 class Action(StrEnum):
@@ -34,11 +34,26 @@ class Field:
 
 
 @dataclass(frozen=True)
+class Blocked:
+    """Why a change is shown and an apply refuses it: whose the thing or the field is. `hint` has the choices; `patch`
+    is the JSON merge patch (RFC 7386) for whoever keeps the thing elsewhere."""
+
+    reason: str
+    hint: str = ""
+    patch: Any = None
+
+    def as_json(self) -> dict[str, Any]:
+        """What `--json` shows."""
+        return {"reason": self.reason, "hint": self.hint, "patch": self.patch}
+
+
+@dataclass(frozen=True)
 class Change:
     """One thing that a step would add, change, destroy or recreate.
 
     `kind` and `name` name it in the user's words ("Deployment", "istio-system/istiod"). `why` is a sentence where the
-    fields do not say it all. `payload` is for the step's own apply; it is not shown and not in any digest.
+    fields do not say it all. `payload` is for the step's own apply; it is not shown and not in any digest. An apply
+    refuses a plan with a `blocked` change in it.
     """
 
     action: Action
@@ -47,22 +62,26 @@ class Change:
     fields: tuple[Field, ...] = ()
     why: str = ""
     payload: Any = field(default=None, compare=False, repr=False)
+    blocked: Blocked | None = None
 
     def as_json(self) -> dict[str, Any]:
         """What `--json` shows and what an approval covers."""
-        return {
+        said = {
             "action": self.action.name.lower(),
             "kind": self.kind,
             "name": self.name,
             "fields": [{"path": f.path, "before": f.before, "after": f.after} for f in self.fields],
             "why": self.why,
         }
+        # Most are not, and records have thousands of changes.
+        return {**said, "blocked": self.blocked.as_json()} if self.blocked else said
 
     @classmethod
     def of_json(cls, said: dict[str, Any]) -> Change:
         """The change that `as_json` gave, without its payload."""
         fields = tuple(Field(**each) for each in said["fields"])
-        return cls(Action[said["action"].upper()], said["kind"], said["name"], fields, said["why"])
+        blocked = Blocked(**said["blocked"]) if "blocked" in said else None
+        return cls(Action[said["action"].upper()], said["kind"], said["name"], fields, said["why"], blocked=blocked)
 
 
 @dataclass(frozen=True)
@@ -72,8 +91,9 @@ class Plan:
     `checked` counts the things that were looked at: every desired one and every one to be destroyed. `desired` is the
     digest of the desired state alone. `after` names the step that must run before the rest can be known ("cluster");
     such a plan may list changes that are certain. `notes` are sentences for the reader (foreign fields, what could not
-    be looked at). `seen` names what was looked at as KIND/NAMESPACE/NAME, where the step knows. `payload` is for the
-    step's own apply.
+    be looked at). `seen` names what was looked at as KIND/NAMESPACE/NAME, where the step knows. `objects` are all the
+    Kubernetes objects that the step wants, as it would apply them, and are kept as what was applied last (for drift and
+    rollback); None where it applies none. `payload` is for the step's own apply.
     """
 
     step: str
@@ -83,6 +103,7 @@ class Plan:
     after: str = ""
     notes: tuple[str, ...] = ()
     seen: tuple[str, ...] = field(default=(), compare=False, repr=False)
+    objects: tuple[dict[str, Any], ...] | None = field(default=None, compare=False, repr=False)
     payload: Any = field(default=None, compare=False, repr=False)
 
     @property
@@ -124,6 +145,16 @@ class Plan:
             after=said["known_after"] or "",
             notes=tuple(said.get("notes") or ()),
         )
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What applying would change, sentences about fields that are somebody else's, and what was looked at, each as
+    KIND/NAMESPACE/NAME."""
+
+    changes: tuple[Change, ...]
+    notes: tuple[str, ...]
+    seen: tuple[str, ...]
 
 
 def digest(value: Any) -> str:

@@ -33,6 +33,8 @@ def _change(change: Change) -> Iterator[str]:
     yield f"  {change.action.value} {change.kind} {change.name}{why}"
     for field in change.fields:
         yield f"      {field.path}: {_values(change.action, field.before, field.after)}"
+    if change.blocked:
+        yield f"      ! {change.blocked.reason}"
 
 
 def _values(action: Action, before: Any, after: Any) -> str:

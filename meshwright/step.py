@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from meshwright.environment import Environment
-from meshwright.plan import Plan
+from meshwright.kube import Session
+from meshwright.plan import Compared, Plan
 from meshwright.target import Target
 
 __all__ = ["Step"]
@@ -25,6 +27,9 @@ class Step:
 
     `cluster` says whether the step talks to the environment's cluster (then identity and ownership are looked at
     before its first write). `destructive` is for steps such as destroy that a protected environment refuses.
+
+    `compare(target, env, session, objects)` is there for steps whose plans have `objects`: what it would take to bring
+    the live ones back to `objects`, an earlier set of these, by force. Drift is found by it.
     """
 
     name: str
@@ -33,3 +38,4 @@ class Step:
     check: bool = False
     cluster: bool = True
     destructive: bool = False
+    compare: Callable[[Target, Environment, Session, Sequence[dict[str, Any]]], Compared] | None = None

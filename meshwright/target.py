@@ -17,6 +17,7 @@ from typing import Any, Protocol, TypeVar
 
 from meshwright import process
 from meshwright.errors import MeshwrightError, Unreachable
+from meshwright.options import Options
 from meshwright.process import Completed
 from meshwright.project import Project
 
@@ -56,6 +57,8 @@ class Shared:
     """
 
     def __init__(self) -> None:
+        self.options = Options()
+        """What a person decided for this run."""
         self._made: dict[object, Any] = {}
         self._lasting: set[object] = set()
         self._closers = ExitStack()

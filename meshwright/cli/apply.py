@@ -21,7 +21,7 @@ from meshwright.cli.output import Output, coloured
 from meshwright.cli.plan import document
 from meshwright.cli.planned import planned
 from meshwright.errors import BadInput, Exit
-from meshwright.execution import Options
+from meshwright.options import Options
 from meshwright.plan import approval
 from meshwright.render import plan_lines, summary
 from meshwright.saved import Saved, parse

@@ -12,7 +12,8 @@ from meshwright.cli.consent import typed
 from meshwright.cli.output import Output, coloured
 from meshwright.cli.plan import show
 from meshwright.errors import Exit
-from meshwright.execution import Execution, Options
+from meshwright.execution import Execution
+from meshwright.options import Options
 from meshwright.plan import Plan, approval
 from meshwright.render import plan_lines, summary
 

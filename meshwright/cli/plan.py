@@ -13,7 +13,7 @@ from meshwright.cli.common import deploy_argument, environment_argument, json_op
 from meshwright.cli.output import Output, coloured
 from meshwright.cli.planned import Planned, planned
 from meshwright.errors import BadInput, Exit, MeshwrightError
-from meshwright.execution import Options
+from meshwright.options import Options
 from meshwright.plan import Plan, approval
 from meshwright.render import plan_lines, summary
 from meshwright.selection import only

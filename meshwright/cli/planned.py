@@ -10,7 +10,8 @@ from meshwright.cli.common import targets
 from meshwright.cli.stock import dry_run
 from meshwright.environment import Environment, Loaded
 from meshwright.errors import BadInput, Refused
-from meshwright.execution import Execution, Options
+from meshwright.execution import Execution
+from meshwright.options import Options
 from meshwright.plan import Plan
 from meshwright.project import Project
 from meshwright.step import Step

@@ -22,10 +22,11 @@ from pyinfra.context import host, state
 
 from meshwright.defect import defect
 from meshwright.errors import Exit, MeshwrightError
-from meshwright.execution import Execution, Options
+from meshwright.execution import Execution
 from meshwright.journal import Journal
 from meshwright.operations.connector import target_of
 from meshwright.operations.inventory import Values
+from meshwright.options import Options
 from meshwright.plan import Plan, approval
 from meshwright.render import plan_lines
 from meshwright.run import Run

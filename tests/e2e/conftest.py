@@ -43,7 +43,14 @@ def built() -> None:
 
 @pytest.fixture(scope="session")
 def driver(built: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Driver]:
-    """A project folder with the environment `lab`, not yet brought up; its clusters are deleted at the end."""
+    """A project folder with the environment `lab`, not yet brought up; its clusters are deleted at the end.
+
+    Whoever writes tests names a folder in MESHWRIGHT_LAB: it and its clusters stay, and the next run begins with them.
+    """
+    kept = os.environ.get("MESHWRIGHT_LAB")
+    if kept:
+        yield prepare(Path(kept))
+        return
     driver = prepare(tmp_path_factory.mktemp("e2e"))
     yield driver
     clean(driver)

@@ -92,10 +92,11 @@ def prepare(folder: Path) -> Driver:
     """A project below `folder`, with a space in its path, whose environment `lab` uses the checkout's engine and images
     and the tools that were built there."""
     root, home = folder / "a project", folder / "home"
-    root.mkdir(parents=True)
-    (home / ".kube").mkdir(parents=True)
+    root.mkdir(parents=True, exist_ok=True)
+    (home / ".kube").mkdir(parents=True, exist_ok=True)
     for name in ("deploys", "group_data", "inventory", "templates", "lab"):
         if (CHECKOUT / name).is_dir():
+            shutil.rmtree(root / name, ignore_errors=True)
             shutil.copytree(CHECKOUT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
     values = (root / "group_data" / "lab.yaml").read_text()
     values = re.sub(r"(?m)^  kind: lab$", "  kind: docker", values)

@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 from meshwright import cluster, journal, lock
 from meshwright.environment import Environment
 from meshwright.errors import BadInput, Exit, MeshwrightError, Refused
-from meshwright.execution import Execution, Options
+from meshwright.execution import Execution
 from meshwright.journal import Journal
 from meshwright.kube import Identity
+from meshwright.options import Options
 from meshwright.plan import Action, Change, Plan, approval
 from meshwright.step import Step
 from meshwright.target import Target

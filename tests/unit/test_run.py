@@ -18,9 +18,10 @@ from meshwright.check import Check, State
 from meshwright.check import Result as Checked
 from meshwright.environment import Environment
 from meshwright.errors import Forbidden, MeshwrightError, Refused, Unreachable
-from meshwright.execution import Execution, Options
+from meshwright.execution import Execution
 from meshwright.holder import Holder
 from meshwright.journal import Journal
+from meshwright.options import Options
 from meshwright.plan import Action, Change, Field, Plan, masked
 from meshwright.project import Project
 from meshwright.records import Record, Result, file

@@ -1,0 +1,50 @@
+"""What a person decides for one run; each is a flag of `meshwright` and a `--data` of pyinfra."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from meshwright.errors import BadInput
+
+__all__ = ["Options"]
+
+
+@dataclass(frozen=True)
+class Options:
+    """The choices of one run. Steps find those that concern their plans at `target.shared.options`."""
+
+    approved: str | None = None
+    """The digest of the plan that was seen and approved."""
+    allow_recreate: bool = False
+    """Whether a thing that cannot be changed in place may be destroyed and made anew."""
+    reason: str = ""
+    """Why; kept in the record."""
+    adopt: frozenset[str] = frozenset()
+    """The objects, as KIND/NAMESPACE/NAME or KIND/NAME, whose fields are taken over from whoever owns them."""
+    to: str = ""
+    """The id of the record to whose objects a rollback goes; empty: the last one before the present one."""
+
+    @classmethod
+    def of(cls, data: dict[str, Any]) -> Options:
+        """From pyinfra's host data. Raises BadInput for a value of the wrong type."""
+        approved = data.get("approved")
+        if approved is not None and not (isinstance(approved, str) and approved.startswith("sha256:")):
+            raise BadInput(
+                f"approved={approved} is not the digest of a plan",
+                hint="Give it as it was printed, with its prefix: --data approved=sha256:...",
+            )
+        recreate = data.get("allow_recreate", False)
+        if not isinstance(recreate, bool):
+            raise BadInput(f"allow_recreate={recreate} is neither true nor false")
+        adopt = data.get("adopt", "")
+        names = adopt.split(",") if isinstance(adopt, str) else adopt
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise BadInput(f"adopt={adopt} is not a list of names", hint="--data adopt=KIND/NS/NAME,KIND/NS/NAME")
+        return cls(
+            approved,
+            recreate,
+            str(data.get("reason", "")),
+            frozenset(name.strip() for name in names if name.strip()),
+            str(data.get("to", "")),
+        )
