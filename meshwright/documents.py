@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,9 +44,9 @@ class Document:
 class _Wrong(Exception):
     """Well-formed YAML that is not taken."""
 
-    def __init__(self, node: Any, sentence: str) -> None:
+    def __init__(self, event: Any, sentence: str) -> None:
         super().__init__(sentence)
-        self.line = node.start_mark.line + 1
+        self.line = event.start_mark.line + 1
 
 
 def read(text: str, name: str) -> Iterator[Document]:
@@ -57,14 +57,10 @@ def read(text: str, name: str) -> Iterator[Document]:
     if (document := _as_json(text)) is not None:
         yield document
         return
-    loader = None
+    reader = None
     try:
-        loader = _Loader(text)
-        while loader.check_node():
-            node = loader.get_node()
-            value, _ = _value(node, 1, {})
-            if value is not None:
-                yield Document(value, node.start_mark.line + 1, _items(node))
+        reader = _Reader(text)
+        yield from reader.documents()
     except _Wrong as wrong:
         raise BadInput(f"{name}:{wrong.line}: {wrong}") from None
     except yaml.MarkedYAMLError as error:
@@ -75,8 +71,8 @@ def read(text: str, name: str) -> Iterator[Document]:
     except (yaml.YAMLError, RecursionError) as error:
         raise BadInput(f"{name}: this is not YAML: {' '.join(str(error).split())}") from None
     finally:
-        if loader is not None:
-            loader.dispose()
+        if reader is not None:
+            reader.close()
 
 
 def _as_json(text: str) -> Document | None:
@@ -112,58 +108,143 @@ def _flat_enough(value: Any, depth: int) -> bool:
     return depth <= _DEPTH and all(_flat_enough(each, depth + 1) for each in inner if isinstance(each, dict | list))
 
 
-Made = tuple[Any, int]
-"""A value, and how many values are in it, those behind aliases counted each time."""
+@dataclass
+class _Anchor:
+    """What an alias stands for: a value, how many values are in it, and the event of one that is a scalar. It is open
+    until its value has ended."""
+
+    value: Any = None
+    count: int = 0
+    scalar: Any = None
+    open: bool = True
 
 
-def _value(node: Any, depth: int, made: dict[int, Made]) -> Made:
-    if isinstance(node, yaml.ScalarNode):
-        return _scalar(node), 1
-    if id(node) in made:  # an alias
-        return made[id(node)]
-    if depth > _DEPTH:  # also where a value has an alias of itself in it
-        raise _Wrong(node, f"values nest more than {_DEPTH} levels deep here")
-    if isinstance(node, yaml.SequenceNode):
-        found = [_value(item, depth + 1, made) for item in node.value]
-        whole: Made = [item for item, _ in found], 1 + sum(count for _, count in found)
-    else:
-        whole = _mapping(node, depth, made)
-    if whole[1] > _VALUES:
-        raise _Wrong(node, f"there are more than {_VALUES} values here, aliases counted each time")
-    made[id(node)] = whole
-    return whole
+class _Reader:
+    """Makes the values of a text from libyaml's events: the nodes that PyYAML can make of these cost as much again."""
 
+    def __init__(self, text: str) -> None:
+        self._loader = _Loader(text)
+        self._next: Callable[[], Any] = self._loader.get_event
+        self._plain: dict[str, Any] = {}
+        self._new()
 
-def _mapping(node: Any, depth: int, made: dict[int, Made]) -> Made:
-    own: dict[str, Any] = {}
-    merged: list[Any] = []
-    values = 1
-    for key, below in node.value:
-        if not isinstance(key, yaml.ScalarNode):
-            raise _Wrong(key, "a key must be text")
-        value, count = _value(below, depth + 1, made)
-        values += count
-        if key.tag == _TAG + "merge":
-            merged += value if isinstance(value, list) else [value]
-        elif key.value in own:
-            raise _Wrong(key, f"the key {key.value} is there twice")
+    def close(self) -> None:
+        self._loader.dispose()
+
+    def _new(self) -> None:
+        self._anchors: dict[str, _Anchor] = {}
+        self._count = 0  # of the values so far, those behind aliases each time
+        self._items: list[int] = []
+
+    def documents(self) -> Iterator[Document]:
+        while not isinstance(event := self._next(), yaml.StreamEndEvent):
+            if isinstance(event, yaml.DocumentStartEvent):
+                self._new()
+                root = self._next()
+                value = self._value(root, 1)
+                if value is not None:
+                    yield Document(value, root.start_mark.line + 1, tuple(self._items))
+
+    def _value(self, event: Any, depth: int) -> Any:
+        kind = type(event)
+        if kind is yaml.AliasEvent:
+            return self._alias(event).value
+        before = self._count
+        self._count += 1
+        if self._count > _VALUES:
+            raise _too_many(event)
+        anchor = _Anchor() if event.anchor else None
+        if anchor:
+            self._anchors[event.anchor] = anchor
+        if kind is yaml.ScalarEvent:
+            value = self._scalar(event)
+        elif depth > _DEPTH:
+            raise _too_deep(event)
         else:
-            own[key.value] = value
-    # A mapping's own keys win, then those of the mapping merged first (yaml.org/type/merge.html).
-    for other in merged:
-        if not isinstance(other, dict):
-            raise _Wrong(node, "<< can merge only mappings")
-        own = {**other, **own}
-    return own, values
+            value = self._mapping(depth) if kind is yaml.MappingStartEvent else self._sequence(depth)
+        if anchor:
+            anchor.value, anchor.count, anchor.open = value, self._count - before, False
+            anchor.scalar = event if kind is yaml.ScalarEvent else None
+        return value
+
+    def _alias(self, event: Any) -> _Anchor:
+        anchor = self._anchors.get(event.anchor)
+        if anchor is None:
+            raise _Wrong(event, f"this is not YAML: found undefined alias {event.anchor}")
+        if anchor.open:  # a value that has an alias of itself in it
+            raise _too_deep(event)
+        self._count += anchor.count
+        if self._count > _VALUES:
+            raise _too_many(event)
+        return anchor
+
+    def _sequence(self, depth: int, lines: list[int] | None = None) -> list[Any]:
+        found = []
+        while type(event := self._next()) is not yaml.SequenceEndEvent:
+            if lines is not None:
+                lines.append(event.start_mark.line + 1)
+            found.append(self._value(event, depth + 1))
+        return found
+
+    def _mapping(self, depth: int) -> dict[str, Any]:
+        own: dict[str, Any] = {}
+        merged: list[Any] = []
+        while type(key := self._next()) is not yaml.MappingEndEvent:
+            start = key
+            if type(key) is yaml.AliasEvent:
+                key = self._alias(key).scalar
+            elif key.anchor and type(key) is yaml.ScalarEvent:
+                self._value(key, depth + 1)
+            if type(key) is not yaml.ScalarEvent:
+                raise _Wrong(start, "a key must be text")
+            event = self._next()
+            if key.value == "items" and depth == 1 and type(event) is yaml.SequenceStartEvent and not event.anchor:
+                value: Any = self._sequence(depth + 1, self._items)
+            else:
+                value = self._value(event, depth + 1)
+            if key.value == "<<" and self._tag(key) == "merge":
+                merged += value if isinstance(value, list) else [value]
+            elif key.value in own:
+                raise _Wrong(start, f"the key {key.value} is there twice")
+            else:
+                own[key.value] = value
+        # A mapping's own keys win, then those of the mapping merged first (yaml.org/type/merge.html).
+        for other in merged:
+            if not isinstance(other, dict):
+                raise _Wrong(start, "<< can merge only mappings")
+            own = {**other, **own}
+        return own
+
+    def _tag(self, event: Any) -> str:
+        tag: str = event.tag or "!"
+        if tag == "!":
+            tag = self._loader.resolve(yaml.ScalarNode, event.value, event.implicit)
+        return tag.removeprefix(_TAG)
+
+    def _scalar(self, event: Any) -> Any:
+        if event.style or event.tag:
+            return _converted(event, self._tag(event))
+        # The same words and numbers come again and again.
+        text = event.value
+        if text not in self._plain:
+            self._plain[text] = _converted(event, self._tag(event))
+        return self._plain[text]
 
 
-def _scalar(node: Any) -> Any:
-    text: str = node.value
+def _too_deep(event: Any) -> _Wrong:
+    return _Wrong(event, f"values nest more than {_DEPTH} levels deep here")
+
+
+def _too_many(event: Any) -> _Wrong:
+    return _Wrong(event, f"there are more than {_VALUES} values here, aliases counted each time")
+
+
+def _converted(event: Any, tag: str) -> Any:
+    text: str = event.value
     if not text.isascii() and any("\ud800" <= c <= "\udfff" for c in text):
-        raise _Wrong(node, "half of a surrogate pair is not a character")
-    tag = node.tag.removeprefix(_TAG)
+        raise _Wrong(event, "half of a surrogate pair is not a character")
     if tag in _TEXT:
-        if node.style or not _LATE.fullmatch(text):
+        if event.style or not _LATE.fullmatch(text):
             return text
         tag = "float"
     if tag == "null":
@@ -176,7 +257,7 @@ def _scalar(node: Any) -> Any:
         number = _number(text)
         if number is not None:
             return number
-    raise _Wrong(node, f"{text} is nothing that JSON has")
+    raise _Wrong(event, f"{text} is nothing that JSON has")
 
 
 def _number(text: str) -> int | float | None:
@@ -188,11 +269,3 @@ def _number(text: str) -> int | float | None:
         return _whole(plain) if _FLOAT.fullmatch(plain) else None
     except (ValueError, OverflowError):  # more digits than Python reads, more than a float holds
         return None
-
-
-def _items(node: Any) -> tuple[int, ...]:
-    if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            if key.value == "items" and isinstance(value, yaml.SequenceNode):
-                return tuple(item.start_mark.line + 1 for item in value.value)
-    return ()

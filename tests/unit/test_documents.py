@@ -71,7 +71,7 @@ def test_documents_without_anything_are_left_out_and_lines_are_counted_on() -> N
 def test_the_entries_of_a_list_have_lines() -> None:
     text = "kind: L\nitems:\n- a: 1\n\n-\n  b: 2\n- &c {c: 3}\n- *c\n"
     [document] = documents.read(text, "f")
-    assert document.items == (3, 6, 7, 7)
+    assert document.items == (3, 6, 7, 8)
 
 
 def test_json_has_longer_keys_and_more_escapes_than_yaml() -> None:
