@@ -1,76 +1,168 @@
-"""Fields of a live object that somebody else added: listed in a plan, removed only by consent (DESIGN 5).
+"""Fields of a live object that somebody else added or changed: who, and when (DESIGN 5).
 
-The format of `managedFields` is FieldsV1 of the Kubernetes API: "f:NAME" is a field, "k:{...}" an item of a keyed list,
-"v:VALUE" an item of a set, "." the item itself.
+Such fields are listed in a plan and removed only by consent. Drift names them.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["sentences"]
+from meshwright import managed
 
-# They write what no manifest says: revisions, defaults, certificates of webhooks, addresses.
-_CONTROLLERS = frozenset(
+__all__ = ["CONTROLLERS", "LAST_APPLIED", "Foreign", "fields", "owner_of", "sentences"]
+
+CONTROLLERS = frozenset(
     {"kube-controller-manager", "pilot-discovery", "kubelet", "k3s", "k3d", "cloud-controller-manager"}
 )
-_MISSING = object()
+"""They write what no manifest says: revisions, defaults, certificates of webhooks, addresses."""
+
+LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+"""The annotation in which a client-side apply keeps a copy of what it has sent."""
+
+Object = dict[str, Any]
 
 
-def sentences(now: dict[str, Any], wanted: dict[str, Any], manager: str) -> list[str]:
-    """One sentence for each field of `now` that is neither in `wanted` nor written by `manager` or a controller."""
+@dataclass(frozen=True)
+class Foreign:
+    """A field, its manager, and when that one last wrote any of its fields (RFC 3339; "" where nobody noted it)."""
+
+    path: str
+    manager: str
+    time: str
+
+
+def fields(now: Object, wanted: Object, manager: str) -> list[Foreign]:
+    """The fields of `now` that are neither in `wanted` nor written by `manager` or a controller.
+
+    Of an item of a list that somebody added whole there is only the item. Paths are written as in `difference`, but
+    items by the values of their keys.
+    """
     found = []
-    for entry in now["metadata"].get("managedFields") or []:
-        who = entry.get("manager", "")
-        if who == manager or who in _CONTROLLERS or entry.get("subresource"):
+    for entry in managed.entries(now):
+        who = str(entry.get("manager", ""))
+        if who == manager or who in CONTROLLERS:
             continue
         for path in _leaves(entry.get("fieldsV1") or {}, ()):
-            if path[0] != "status" and _at(wanted, path) is _MISSING and _at(now, path) is not _MISSING:
-                name = f"{now['kind']} {now['metadata'].get('namespace', '')}/{now['metadata']['name']}".replace(
-                    " /", " "
-                )
-                found.append(f"{name}: {_text(path)} is of {who}, not of these values; it is left alone")
+            # An item of a set is a value, not a field.
+            if path[0] == "f:status" or path[-1] == f"f:{LAST_APPLIED}" or path[-1].startswith("v:"):
+                continue
+            if managed.at(wanted, path) is managed.missing and managed.at(now, path) is not managed.missing:
+                found.append(Foreign(_text(path), who, str(entry.get("time") or "")))
     return found
 
 
-def _leaves(fields: dict[str, Any], path: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
+def sentences(now: Object, wanted: Object, manager: str) -> list[str]:
+    """One sentence for each of these fields."""
+    metadata = now["metadata"]
+    name = "/".join(filter(None, (metadata.get("namespace"), metadata["name"])))
+    return [
+        f"{now['kind']} {name}: {each.path} is of {said(each.manager, each.time)}, not of these values; "
+        "it is left alone"
+        for each in fields(now, wanted, manager)
+    ]
+
+
+def said(manager: str, time: str) -> str:
+    """A manager and its time, in words."""
+    return f"{manager} since {time}" if time else manager
+
+
+def owner_of(now: Object, path: str) -> tuple[str, str] | None:
+    """Manager and time of the field at `path` (as `difference` writes paths) of the live object: of the field itself,
+    else of what it is a part of, such as a list that has one owner as a whole. Of several the last one.
+
+    None: it has no owner, because it is not there (any more) or the API server filled it in.
+    """
+    steps = _steps(path)
+    owners = [
+        (depth, str(entry.get("time") or ""), str(entry.get("manager", "")))
+        for entry in managed.entries(now)
+        if (depth := _depth(entry.get("fieldsV1") or {}, now, steps))
+    ]
+    if not owners:
+        return None
+    _, time, manager = max(owners)
+    return manager, time
+
+
+def _depth(tree: dict[str, Any], obj: Any, steps: list[str]) -> int:
+    """How many of `steps` the set in `tree` leads along until it owns what is there; 0: it does not."""
+    found = 0
+    for depth, step in enumerate(steps, 1):
+        if step.startswith("f:"):
+            obj = obj.get(step[2:], managed.missing) if isinstance(obj, dict) else managed.missing
+            below = tree.get(step)
+        else:
+            obj = _item(obj, step)
+            below = next((b for element, b in tree.items() if _names(element, obj)), None)
+        if obj is managed.missing or below is None:
+            break
+        tree = below
+        if not tree or "." in tree:
+            found = depth
+    # A part of a map that somebody else owns is not one of its owner's: of maps, only what is below is owned.
+    return found if found == len(steps) or not tree else 0
+
+
+def _item(obj: Any, step: str) -> Any:
+    if not isinstance(obj, list):
+        return managed.missing
+    if step.isdigit() and int(step) < len(obj) and not any(_name(item) == step for item in obj):
+        return obj[int(step)]
+    return next((item for item in obj if _name(item) == step), managed.missing)
+
+
+def _name(item: Any) -> Any:
+    return item.get("name") if isinstance(item, dict) else None
+
+
+def _names(element: str, item: Any) -> bool:
+    return element != "." and managed.at([item], (element,)) is not managed.missing
+
+
+def _steps(path: str) -> list[str]:
+    """The parts of a path: `f:` and the name of a field, or what stands in brackets."""
+    steps: list[str] = []
+    rest = path.removesuffix(" (order)")
+    while rest:
+        if rest[0] == "[":
+            inside, _, rest = rest[1:].partition("]")
+            steps.append(inside)
+        elif rest[0] == '"':
+            inside, _, rest = rest[1:].partition('"')
+            steps.append(f"f:{inside}")
+        else:
+            end = min((at for at in (rest.find("."), rest.find("[")) if at >= 0), default=len(rest))
+            steps.append(f"f:{rest[:end]}")
+            rest = rest[end:]
+        rest = rest.removeprefix(".")
+    return steps
+
+
+def _leaves(tree: dict[str, Any], path: managed.Path) -> Iterator[managed.Path]:
     """The paths that an entry owns; of an item that it added whole, only the item's own."""
-    if "." in fields and path and isinstance(path[-1], dict):
+    if "." in tree and path and path[-1].startswith("k:"):
         yield path
         return
-    for name, below in fields.items():
-        if name == ".":
+    for element, below in tree.items():
+        if element == ".":
             continue
-        kind, _, value = name.partition(":")
-        part = value if kind == "f" else json.loads(value) if kind == "k" else None
-        if part is None:
-            continue  # an item of a set has no path to look it up by
         if below:
-            yield from _leaves(below, (*path, part))
+            yield from _leaves(below, (*path, element))
         else:
-            yield (*path, part)
+            yield (*path, element)
 
 
-def _at(obj: Any, path: tuple[Any, ...]) -> Any:
-    for part in path:
-        if isinstance(part, dict):
-            items = obj if isinstance(obj, list) else []
-            match = [i for i in items if isinstance(i, dict) and all(i.get(k) == v for k, v in part.items())]
-            obj = match[0] if match else _MISSING
-        else:
-            obj = obj.get(part, _MISSING) if isinstance(obj, dict) else _MISSING
-        if obj is _MISSING:
-            return _MISSING
-    return obj
-
-
-def _text(path: tuple[Any, ...]) -> str:
+def _text(path: managed.Path) -> str:
     text = ""
-    for part in path:
-        if isinstance(part, dict):
-            text += f"[{','.join(str(value) for value in part.values())}]"
+    for element in path:
+        kind, _, name = element.partition(":")
+        if kind == "f":
+            name = f'"{name}"' if "." in name or "/" in name else name
+            text += f".{name}" if text else name
         else:
-            text += f".{part}" if text else str(part)
+            text += f"[{','.join(str(value) for value in json.loads(name).values())}]"
     return text

@@ -63,3 +63,71 @@ def test_what_is_not_worth_a_sentence(managed: dict[str, Any]) -> None:
 
 def test_an_object_without_managed_fields() -> None:
     assert foreign.sentences({"kind": "A", "metadata": {"name": "x"}}, WANTED, "meshwright") == []
+
+
+def test_a_field_of_another_with_manager_and_time() -> None:
+    now = live(by("kubectl-edit", {"f:spec": {"f:paused": {}}}, time="2026-11-22T10:00:00Z"), spec={"paused": True})
+    assert foreign.fields(now, WANTED, "meshwright") == [
+        foreign.Foreign("spec.paused", "kubectl-edit", "2026-11-22T10:00:00Z")
+    ]
+    assert (
+        "is of kubectl-edit since 2026-11-22T10:00:00Z, not of these values"
+        in foreign.sentences(now, WANTED, "meshwright")[0]
+    )
+
+
+CONTAINERS: dict[str, Any] = {
+    "f:spec": {"f:template": {"f:spec": {"f:containers": {'k:{"name":"app"}': {".": {}, "f:image": {}}}}}}
+}
+PORTS: dict[str, Any] = {
+    "f:spec": {"f:ports": {'k:{"port":80,"protocol":"TCP"}': {".": {}, "f:port": {}, "f:targetPort": {}}}}
+}
+SPEC: dict[str, Any] = {
+    "template": {"spec": {"containers": [{"name": "side"}, {"name": "app", "image": "a", "tty": True}]}},
+    "ports": [{"name": "http", "port": 80, "protocol": "TCP", "targetPort": 1}],
+    "http": [{"route": [{"destination": {"subset": "v1"}}]}],
+    "unowned": 1,
+}
+
+
+@pytest.mark.parametrize(
+    ("tree", "path", "owned"),
+    [
+        ({"f:spec": {"f:unowned": {}}}, "spec.unowned", True),
+        ({"f:spec": {"f:http": {}}}, "spec.http", True),
+        # A list without keys has one owner as a whole.
+        ({"f:spec": {"f:http": {}}}, "spec.http[0].route[0].destination.subset", True),
+        ({"f:spec": {"f:http": {}}}, "spec.http (order)", True),
+        ({"f:spec": {"f:http": {}}}, "spec.unowned", False),
+        (CONTAINERS, "spec.template.spec.containers[app].image", True),
+        (CONTAINERS, "spec.template.spec.containers[app]", True),
+        (CONTAINERS, "spec.template.spec.containers[1].image", True),
+        (CONTAINERS, "spec.template.spec.containers[app].tty", False),
+        (CONTAINERS, "spec.template.spec.containers[side].image", False),
+        (CONTAINERS, "spec.template.spec.containers[gone].image", False),
+        (PORTS, "spec.ports[http].targetPort", True),
+        ({"f:metadata": {"f:labels": {"f:a.b/c": {}}}}, 'metadata.labels."a.b/c"', True),
+        ({"f:metadata": {"f:labels": {".": {}, "f:x": {}}}}, 'metadata.labels."a.b/c"', False),
+        ({"f:metadata": {"f:labels": {"f:gone": {}}}}, "metadata.labels.gone", False),
+    ],
+)
+def test_whose_a_field_of_a_plan_is(tree: dict[str, Any], path: str, owned: bool) -> None:
+    now = live(by("who", tree, time="t"), spec=SPEC, metadata={"labels": {"a.b/c": "1"}})
+    assert foreign.owner_of(now, path) == (("who", "t") if owned else None)
+
+
+def test_the_last_of_several_owners_is_told() -> None:
+    tree: dict[str, Any] = {"f:spec": {"f:unowned": {}}}
+    now = live(by("b", tree, time="2"), by("a", tree, time="3"), by("c", tree, time="1"), spec=SPEC)
+    assert foreign.owner_of(now, "spec.unowned") == ("a", "3")
+
+
+def test_a_status_is_not_looked_at() -> None:
+    now = live(by("k", {"f:status": {"f:a": {}}}, subresource="status"), status={"a": 1})
+    assert foreign.owner_of(now, "status.a") is None
+
+
+def test_kubectls_own_copy_is_worth_no_sentence() -> None:
+    tree: dict[str, Any] = {"f:metadata": {"f:annotations": {".": {}, f"f:{foreign.LAST_APPLIED}": {}}}}
+    now = live(by("kubectl-client-side-apply", tree), metadata={"annotations": {foreign.LAST_APPLIED: "{}"}})
+    assert foreign.fields(now, WANTED, "meshwright") == []
