@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from threading import Event
 from typing import TypeVar
 
 __all__ = ["PARALLEL", "run"]
@@ -23,11 +25,30 @@ def run(function: Callable[[T], R], items: Iterable[T]) -> list[R]:
     items = list(items)
     if len(items) < 2:
         return [function(item) for item in items]
-    with ThreadPoolExecutor(min(PARALLEL, len(items)), "kube") as pool:
+    results: dict[int, R] = {}
+    todo = deque(enumerate(items))
+    stop = Event()
+
+    def work() -> None:
+        # A future for each item would cost more than what most items need.
+        while not stop.is_set():
+            try:
+                number, item = todo.popleft()
+            except IndexError:
+                return
+            try:
+                results[number] = function(item)
+            except BaseException:
+                stop.set()
+                raise
+
+    workers = min(PARALLEL, len(items))
+    with ThreadPoolExecutor(workers, "kube") as pool:
         try:
-            running = [pool.submit(function, item) for item in items]
+            running = [pool.submit(work) for _ in range(workers)]
             done, _ = wait(running, return_when=FIRST_EXCEPTION)
-            failed = next((f for f in running if f in done and f.exception()), None)
-            return [f.result() for f in ([failed] if failed else running)]
+            for future in done:
+                future.result()
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+            stop.set()
+    return [results[number] for number in range(len(items))]
