@@ -19,7 +19,7 @@ __all__ = ["VARIABLE", "Journal", "read"]
 VARIABLE = "MESHWRIGHT_JOURNAL"
 """The environment variable that names the journal's file; without it nothing is written."""
 
-Event = Literal["plan", "step", "say", "check", "error", "end"]
+Event = Literal["hosts", "plan", "step", "say", "check", "error", "end"]
 
 
 class Journal:

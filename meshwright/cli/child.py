@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -27,10 +29,12 @@ _RUNS_KEPT = 20
 
 @dataclass
 class Done:
-    """How a deploy ended: exit code, what each step did, what its checks found, the error if there was one."""
+    """How a deploy ended: exit code, what each step and each of pyinfra's own operations did, on which hosts, what its
+    checks found, the error if there was one."""
 
     exit: Exit = Exit.OK
     steps: list[dict[str, Any]] = field(default_factory=list)
+    hosts: list[str] = field(default_factory=list)
     checks: list[dict[str, Any]] = field(default_factory=list)
     error: dict[str, Any] | None = None
 
@@ -54,7 +58,9 @@ def run_deploy(
     """Runs `pyinfra -y` on a deploy in the project folder and follows its journal until it ends.
 
     What pyinfra prints goes to a log beside the journal, both in .meshwright/ENV/runs/; a failure that left no word in
-    the journal is reported with the end of that log. Ctrl-C is passed on, and the child is given 20 s to stop.
+    the journal is reported with the end of that log. What operations of pyinfra's own did, of which the journal knows
+    nothing, is in the document that `pyinfra --json` ends with. Ctrl-C is passed on, and the child is given 20 s to
+    stop.
     """
     path = _new_run(project.of(environment) / "runs", deploy)
     log = path.with_suffix(".log")
@@ -63,36 +69,82 @@ def run_deploy(
         "PYINFRA_PROGRESS": "off",
     }
     done = Done()
-    with log.open("wb") as out:
+    with log.open("wb") as out, tempfile.TemporaryFile() as said:
         child = subprocess.Popen(
-            [*pyinfra(environment, deploy, data), "-y"],
+            [*pyinfra(environment, deploy, data), "-y", "--json"],
             cwd=project.root,
             env=environ,
             stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=subprocess.STDOUT,
+            stdout=said,
+            stderr=out,
             start_new_session=True,
         )
         try:
             with progress() as shown:
                 code = _follow(child, path, done, shown)
+                said.seek(0)
+                document = said.read()
+                operations = _operations(document)
+                _complete(done, operations or [], shown)
         except BaseException:
             _stop(child)
             raise
+        if operations is None:
+            out.write(document)
+    _judge(done, code, operations, log)
     if done.error is not None:
         done.exit = Exit(done.error["exit"])
         say(f"error: {done.error['message']}")
+        if done.error["hint"].endswith(str(log)):
+            for line in _tail(log):
+                say(f"  | {line}")
         if done.error["hint"]:
             say(f"hint: {done.error['hint']}")
-    elif code != 0 or not done.steps:
-        # pyinfra exits with 0 too when it did nothing at all (no hosts, no such file).
-        done.exit = Exit.ERROR
-        done.error = {"message": "pyinfra ended without a result", "hint": f"Its output is in {log}", "exit": 1}
-        say(f"error: {done.error['message']}")
-        for line in _tail(log):
-            say(f"  | {line}")
-        say(f"hint: {done.error['hint']}")
     return done
+
+
+def _operations(document: bytes) -> list[dict[str, Any]] | None:
+    """What pyinfra says of its operations; None where it said nothing (it stopped before its end)."""
+    try:
+        return list(json.loads(document)["results"]["operations"])
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _complete(done: Done, operations: list[dict[str, Any]], shown: Progress) -> None:
+    """Puts the operations that are not steps of ours among the steps, where they ran. pyinfra does not say how long
+    one took."""
+    own: dict[str, list[dict[str, Any]]] = {}
+    for step in done.steps:
+        own.setdefault(step["step"], []).append(step)
+    done.steps = []
+    for operation in operations:
+        steps = own.pop(operation["name"], [])
+        if not steps:
+            state = "failed" if operation["error"] else "changed" if operation["success"] else "unchanged"
+            steps = [{"step": operation["name"], "state": state, "seconds": None}]
+            shown.done(f"{operation['name']}: {state}")
+        done.steps += steps
+    done.steps += [step for steps in own.values() for step in steps]
+
+
+def _judge(done: Done, code: int, operations: list[dict[str, Any]] | None, log: Path) -> None:
+    """The error of a run that has none in its journal and did not go well."""
+    if done.error is not None:
+        return
+    failed = next((each for each in operations or [] if each["error"]), None)
+    if failed and code:
+        message = f"{failed['name']} failed on {', '.join(failed['error'])}"
+    elif code:
+        message = f"pyinfra ended with exit code {code}"
+    elif operations is None and not done.steps:
+        message = "pyinfra ended without a result"
+    elif not done.steps and not done.hosts:
+        # It exits with 0 too when its inventory is empty, or not there.
+        message = "pyinfra found no host to work on"
+    else:
+        return
+    done.error = {"message": message, "hint": f"Its output is in {log}", "exit": int(Exit.ERROR)}
 
 
 def _new_run(folder: Path, deploy: str) -> Path:
@@ -127,6 +179,8 @@ def _take(event: dict[str, Any], done: Done, shown: Progress) -> None:
             shown.done(f"{event['step']}: {event['state']} ({event['seconds']:.1f} s)")
         case "check":
             done.checks.append(event["result"])
+        case "hosts":
+            done.hosts += event["names"]
         case "error":
             done.error = {key: event[key] for key in ("message", "hint", "exit")}
 

@@ -10,6 +10,7 @@ from pyinfra.api.exceptions import InventoryError
 from meshwright.environment import Environment, Loaded, load
 from meshwright.environment.model import Host
 from meshwright.errors import MeshwrightError
+from meshwright.journal import Journal
 from meshwright.project import Project
 
 __all__ = ["Values", "hosts_for"]
@@ -39,6 +40,8 @@ def hosts_for(file: str) -> list[tuple[str, dict[str, Any]]]:
     except MeshwrightError as error:
         raise InventoryError(str(error)) from None
     values = Values(project, loaded)
+    # pyinfra itself ends well, and says nothing, where there is no host at all.
+    Journal.of_process().write("hosts", names=[host.name for host in loaded.env.hosts])
     return [(host.name, {"meshwright": values, **_ssh(host)}) for host in loaded.env.hosts]
 
 

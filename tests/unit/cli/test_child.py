@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import fakesteps
 import pytest
 
 from meshwright.cli import child
@@ -25,6 +26,7 @@ def write(event, **fields):
     with open(os.environ["MESHWRIGHT_JOURNAL"], "a") as file:
         file.write(json.dumps({"event": event, "at": 0, **fields}) + "\\n")
 """
+HOSTS = "write('hosts', names=['@local'])\n"
 DONE = "write('step', step='a', state='changed', seconds=1.0)\n"
 
 
@@ -85,6 +87,7 @@ def test_what_the_journal_says_is_the_result(script: Script, capsys: pytest.Capt
             {"step": "tools", "state": "changed", "seconds": 2.25},
             {"step": "check", "state": "unchanged", "seconds": 0.0},
         ],
+        [],
         [{"check": "nodes", "state": "ok"}],
         None,
     )
@@ -103,7 +106,7 @@ def test_it_runs_in_the_project_and_is_not_led_to_the_users_cluster(
     monkeypatch.setenv("KUBECONFIG", "/theirs")
     script.run("print(os.getcwd(), os.environ.get('KUBECONFIG'), sys.stdin.read() == '', sys.argv)\n" + DONE)
     [log] = script.logs()
-    assert log.read_text() == f"{script.project.root} None True ['-c', '-y']\n"
+    assert log.read_text() == f"{script.project.root} None True ['-c', '-y', '--json']\n"
 
 
 @pytest.mark.parametrize("code", [0, 1])
@@ -119,17 +122,70 @@ def test_no_hint_no_line(script: Script) -> None:
     assert script.said == ["error: no right"]
 
 
-@pytest.mark.parametrize(("text", "code"), [("", 0), ("", 1), (DONE, 1), ("write('say', text='x')\n", 0)])
-def test_a_run_without_a_result_is_an_error_with_the_end_of_its_log(script: Script, text: str, code: int) -> None:
+@pytest.mark.parametrize(
+    ("text", "code", "words"),
+    [
+        ("", 0, "pyinfra ended without a result"),
+        ("write('say', text='x')\n", 0, "pyinfra ended without a result"),
+        ("", 1, "pyinfra ended with exit code 1"),
+        (DONE, 1, "pyinfra ended with exit code 1"),
+    ],
+)
+def test_a_run_without_a_result_is_an_error_with_the_end_of_its_log(
+    script: Script, text: str, code: int, words: str
+) -> None:
     done = script.run(text + f"[print('line', n) for n in range(20)]\nsys.exit({code})")
     [log] = script.logs()
     assert done.exit is Exit.ERROR
-    assert done.error == {"message": "pyinfra ended without a result", "hint": f"Its output is in {log}", "exit": 1}
+    assert done.error == {"message": words, "hint": f"Its output is in {log}", "exit": 1}
     assert script.said == [
-        "error: pyinfra ended without a result",
+        f"error: {words}",
         *(f"  | line {number}" for number in range(8, 20)),
         f"hint: Its output is in {log}",
     ]
+
+
+def results(*operations: dict[str, Any]) -> str:
+    """What `pyinfra --json` prints at its end."""
+    rows = [{"success": [], "error": [], "no_change": []} | each for each in operations]
+    return f"print(json.dumps({ ({'plan': [], 'results': {'operations': rows}})!r}))\n"
+
+
+def test_operations_of_pyinfras_own_are_steps_too(script: Script, capsys: pytest.CaptureFixture[str]) -> None:
+    ran = results(
+        {"name": "cron", "success": ["@local"]}, {"name": "a", "success": ["@local"]}, {"name": "b", "no_change": ["h"]}
+    )
+    done = script.run(HOSTS + DONE + ran)
+    assert done.exit is Exit.OK
+    assert done.steps == [
+        {"step": "cron", "state": "changed", "seconds": None},
+        {"step": "a", "state": "changed", "seconds": 1.0},
+        {"step": "b", "state": "unchanged", "seconds": None},
+    ]
+    assert done.changed == 2
+    assert capsys.readouterr().err.splitlines() == ["a: changed (1.0 s)", "cron: changed", "b: unchanged"]
+
+
+def test_what_two_hosts_did_alike_is_not_taken_for_one(script: Script) -> None:
+    done = script.run(HOSTS + DONE + DONE + results({"name": "a", "success": ["h1", "h2"]}))
+    assert [step["step"] for step in done.steps] == ["a", "a"]
+
+
+def test_an_operation_of_pyinfras_own_that_failed_is_named(script: Script) -> None:
+    done = script.run(
+        HOSTS + "print('no room', file=sys.stderr)\n" + results({"name": "cron", "error": ["h1"]}) + "sys.exit(1)"
+    )
+    assert done.exit is Exit.ERROR
+    assert done.error is not None
+    assert done.error["message"] == "cron failed on h1"
+    assert script.said[:2] == ["error: cron failed on h1", "  | no room"]
+
+
+def test_nothing_to_do_on_a_host_is_fine_and_no_host_is_not(script: Script) -> None:
+    assert script.run(HOSTS + results()).exit is Exit.OK
+    done = script.run(results())
+    assert done.error is not None
+    assert done.error["message"] == "pyinfra found no host to work on"
 
 
 def test_a_child_that_was_killed_in_the_middle_of_a_line(script: Script) -> None:
@@ -229,3 +285,21 @@ def test_data_reaches_the_command(script: Script) -> None:
     script.run(DONE, approved="sha256:1")
     found: Any = script.data
     assert found == {"approved": "sha256:1"}
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "state"), [("true", Exit.OK, "changed"), ("false", Exit.ERROR, "failed")], ids=["ok", "fails"]
+)
+def test_a_deploy_of_pyinfras_own_operations_alone(
+    project: Project, meshwright: Any, command: str, code: Exit, state: str
+) -> None:
+    fakesteps.fill(project, "make('a')")
+    text = f"from pyinfra.operations import server\n\nserver.shell(name='cron', commands=['{command}'])\n"
+    (project.root / "deploys" / "schedule.py").write_text(text)
+    ran = meshwright("apply", "lab", "schedule", "--yes", "--json")
+    assert ran.code == code, ran.err
+    assert ran.document["ok"] is (code is Exit.OK)
+    if code is Exit.OK:
+        assert ran.document["steps"] == [{"step": "cron", "state": state, "seconds": None}]
+    else:
+        assert "pyinfra ended with exit code 1" in ran.err
