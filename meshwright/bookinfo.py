@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import yaml
 
 from meshwright import cluster, objects, tools
 from meshwright.environment import Environment
 from meshwright.errors import MeshwrightError
-from meshwright.kube import wait
-from meshwright.plan import Plan, digest
+from meshwright.kube import Session, wait
+from meshwright.plan import Compared, Plan, digest
 from meshwright.step import Step
 from meshwright.target import Target
 
@@ -64,8 +66,18 @@ def _plan(target: Target, env: Environment) -> Plan:
     objs = wanted(target, env)
     compared = objects.compare(session, objs)
     return Plan(
-        "bookinfo", _desired(env), compared.changes, checked=len(objs), notes=compared.notes, seen=compared.seen
+        "bookinfo",
+        _desired(env),
+        compared.changes,
+        checked=len(objs),
+        notes=compared.notes,
+        seen=compared.seen,
+        objects=tuple(objs),
     )
+
+
+def _compare(_target: Target, _env: Environment, session: Session, kept: Sequence[objects.Object]) -> Compared:
+    return objects.compare(session, kept, force=True)
 
 
 def _apply(target: Target, env: Environment, plan: Plan) -> None:
@@ -74,9 +86,10 @@ def _apply(target: Target, env: Environment, plan: Plan) -> None:
         raise MeshwrightError("there is no cluster to deploy Bookinfo in")
     target.say(f"applying Bookinfo to namespace {env.bookinfo.namespace}")
     objects.apply(session, plan.changes)
-    deployments = wait.refs(change.payload for change in plan.changes)
+    written = plan.objects or () if plan.unfinished else [change.payload for change in plan.changes]
+    deployments = wait.refs(written)
     wait.ready(session, deployments, timeout=env.bookinfo.timeout, say=target.say)
 
 
-apply_sample = Step("bookinfo", _plan, _apply)
+apply_sample = Step("bookinfo", _plan, _apply, compare=_compare)
 """Applies Bookinfo and waits until its Deployments are rolled out; nothing where it is not enabled."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import yaml
@@ -18,11 +19,11 @@ from meshwright.environment import Environment
 from meshwright.errors import MeshwrightError, ProcessError, Unverified
 from meshwright.kube import Session
 from meshwright.kube.explain import explain
-from meshwright.plan import Action, Change, Plan, digest
+from meshwright.plan import Action, Change, Compared, Plan, digest
 from meshwright.step import Step
 from meshwright.target import Target
 
-__all__ = ["install", "istioctl", "manifest", "owner"]
+__all__ = ["install", "istioctl", "manifest", "owner", "wait_for_webhooks"]
 
 _MANAGER = "istio-operator"
 _DEFAULT_TAG = ("istio-revision-tag-default", "istiod-default-validator")
@@ -98,18 +99,28 @@ def _plan(target: Target, env: Environment) -> Plan:
         return Plan("istio", desired, checked=1, notes=(f"istiod is kept by {kept_by}: it is left alone",))
     if tools.installed(target, env, "istioctl") is None:
         return Plan("istio", desired, after="tools")
-    wanted = manifest(target, env, session)
     labels = _labels(env)
-    compared = objects.compare(
-        session, wanted, manager=_MANAGER, force=True, adjust=lambda now, obj: _adjusted(now, obj, labels)
-    )
+    wanted = [_labelled(obj, labels) for obj in manifest(target, env, session)]
+    compared = _compare(target, env, session, wanted)
     namespace = session.get("v1", "Namespace", env.istio.namespace)
     first = [Change(Action.ADD, "Namespace", env.istio.namespace)] if namespace is None else []
     tags = [] if env.istio.revision else _missing_tags(session)
     gone = _pruned(session, wanted, labels) if namespace is not None else []
     changes = (*first, *compared.changes, *tags, *gone)
     checked = len(wanted) + 1 + len(_DEFAULT_TAG) + len(gone)
-    return Plan("istio", desired, changes, checked=checked, notes=compared.notes, seen=compared.seen)
+    return Plan(
+        "istio",
+        desired,
+        changes,
+        checked=checked,
+        notes=compared.notes,
+        seen=compared.seen,
+        objects=tuple(wanted),
+    )
+
+
+def _compare(_target: Target, _env: Environment, session: Session, wanted: Sequence[objects.Object]) -> Compared:
+    return objects.compare(session, wanted, manager=_MANAGER, force=True, adjust=_adjusted)
 
 
 def _labels(env: Environment) -> dict[str, str]:
@@ -122,12 +133,15 @@ def _labels(env: Environment) -> dict[str, str]:
     }
 
 
-def _adjusted(now: objects.Object, wanted: objects.Object, labels: dict[str, str]) -> objects.Object:
+def _labelled(obj: objects.Object, labels: dict[str, str]) -> objects.Object:
+    """The object with these labels too."""
+    return {**obj, "metadata": {**obj["metadata"], "labels": {**(obj["metadata"].get("labels") or {}), **labels}}}
+
+
+def _adjusted(now: objects.Object, wanted: objects.Object) -> objects.Object:
     """The wanted object as the installer sends it, with the fields that istiod and the default tag own by rule."""
     have = now["metadata"].get("labels") or {}
-    component = {k: v for k, v in have.items() if k == "operator.istio.io/component"}
-    metadata = {**wanted["metadata"], "labels": {**(wanted["metadata"].get("labels") or {}), **labels, **component}}
-    put: objects.Object = {**wanted, "metadata": metadata}
+    put = _labelled(wanted, {k: v for k, v in have.items() if k == "operator.istio.io/component"})
     if wanted["kind"] in _WEBHOOKS:
         there = {hook["name"]: hook for hook in now.get("webhooks") or []}
         put["webhooks"] = [_webhook(hook, there.get(hook["name"])) for hook in wanted["webhooks"]]
@@ -196,7 +210,7 @@ def _apply(target: Target, env: Environment, _plan: Plan) -> None:
             hint="Mend that and run the same command again; it goes on from here",
         ) from None
     session.forget_kinds()
-    _wait_for_webhooks(session, env.istio.timeout)
+    wait_for_webhooks(session, env.istio.timeout, expected=True)
 
 
 def _unwell(session: Session, namespace: str) -> list[str]:
@@ -225,9 +239,19 @@ def _precheck(target: Target, env: Environment) -> None:
         target.say(f"precheck: {sentence}")
 
 
-def _wait_for_webhooks(session: Session, seconds: float) -> None:
+def wait_for_webhooks(session: Session, seconds: float, *, expected: bool = False) -> None:
+    """Waits until every webhook of istiod that checks configuration refuses what it cannot check: before that, an
+    invalid object would be let in. Where there is no such webhook, only one that is `expected` is waited for.
+
+    Raises Unverified when that takes longer than `seconds`.
+    """
     deadline = time.monotonic() + seconds
-    while not _closed_webhooks(session):
+    while True:
+        hooks = _webhooks(session)
+        if not hooks and not expected:
+            return
+        if hooks and all(h["failurePolicy"] == "Fail" and h["clientConfig"].get("caBundle") for h in hooks):
+            return
         if time.monotonic() > deadline:
             raise Unverified(
                 "istiod has not taken over its webhooks: an invalid object would be let in",
@@ -236,12 +260,10 @@ def _wait_for_webhooks(session: Session, seconds: float) -> None:
         time.sleep(_PAUSE)
 
 
-def _closed_webhooks(session: Session) -> bool:
-    """True when every webhook of istiod that checks configuration refuses what it cannot check."""
+def _webhooks(session: Session) -> list[dict[str, Any]]:
     found = session.list(_ADMISSION, "ValidatingWebhookConfiguration", labels="istio")
-    hooks = [hook for config in found for hook in config.get("webhooks") or []]
-    return bool(hooks) and all(h["failurePolicy"] == "Fail" and h["clientConfig"].get("caBundle") for h in hooks)
+    return [hook for config in found for hook in config.get("webhooks") or []]
 
 
-install = Step("istio", _plan, _apply)
+install = Step("istio", _plan, _apply, compare=_compare)
 """Installs Istio as the environment wants it; leaves alone one that Helm or the Sail operator keeps."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from meshwright import cluster, objects
 from meshwright.environment import Environment
 from meshwright.errors import MeshwrightError
-from meshwright.plan import Plan, digest
+from meshwright.kube import Session
+from meshwright.plan import Compared, Plan, digest
 from meshwright.step import Step
 from meshwright.target import Target
 
@@ -33,8 +36,18 @@ def _plan(target: Target, env: Environment) -> Plan:
         return Plan("namespaces", digest(objs), after="cluster")
     compared = objects.compare(session, objs)
     return Plan(
-        "namespaces", digest(objs), compared.changes, checked=len(objs), notes=compared.notes, seen=compared.seen
+        "namespaces",
+        digest(objs),
+        compared.changes,
+        checked=len(objs),
+        notes=compared.notes,
+        seen=compared.seen,
+        objects=tuple(objs),
     )
+
+
+def _compare(_target: Target, _env: Environment, session: Session, kept: Sequence[objects.Object]) -> Compared:
+    return objects.compare(session, kept, force=True)
 
 
 def _apply(target: Target, env: Environment, plan: Plan) -> None:
@@ -44,5 +57,5 @@ def _apply(target: Target, env: Environment, plan: Plan) -> None:
     objects.apply(session, plan.changes)
 
 
-ensure = Step("namespaces", _plan, _apply)
+ensure = Step("namespaces", _plan, _apply, compare=_compare)
 """Makes and labels the environment's namespaces. It never deletes one."""

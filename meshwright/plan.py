@@ -90,7 +90,8 @@ class Plan:
 
     `checked` counts the things that were looked at: every desired one and every one to be destroyed. `desired` is the
     digest of the desired state alone. `after` names the step that must run before the rest can be known ("cluster");
-    such a plan may list changes that are certain. `notes` are sentences for the reader (foreign fields, what could not
+    such a plan may list changes that are certain. `unfinished` says that an earlier apply was interrupted before it was
+    known that what it had written holds: then apply waits for all of `objects`, not only for what it changes. `notes` are sentences for the reader (foreign fields, what could not
     be looked at). `seen` names what was looked at as KIND/NAMESPACE/NAME, where the step knows. `objects` are all the
     Kubernetes objects that the step wants, as it would apply them, and are kept as what was applied last (for drift and
     rollback); None where it applies none. `payload` is for the step's own apply.
@@ -101,6 +102,7 @@ class Plan:
     changes: tuple[Change, ...] = ()
     checked: int = 0
     after: str = ""
+    unfinished: bool = False
     notes: tuple[str, ...] = ()
     seen: tuple[str, ...] = field(default=(), compare=False, repr=False)
     objects: tuple[dict[str, Any], ...] | None = field(default=None, compare=False, repr=False)
@@ -109,7 +111,7 @@ class Plan:
     @property
     def empty(self) -> bool:
         """True when there is provably nothing to do."""
-        return not self.changes and not self.after
+        return not self.changes and not self.after and not self.unfinished
 
     @property
     def digest(self) -> str:
@@ -130,6 +132,7 @@ class Plan:
             "digest": self.digest,
             "checked": self.checked,
             "known_after": self.after or None,
+            "unfinished": self.unfinished,
             "changes": [c.as_json() for c in self.changes],
             "notes": list(self.notes),
         }
@@ -143,6 +146,7 @@ class Plan:
             tuple(Change.of_json(each) for each in said["changes"]),
             checked=said.get("checked") or 0,
             after=said["known_after"] or "",
+            unfinished=bool(said.get("unfinished")),
             notes=tuple(said.get("notes") or ()),
         )
 

@@ -23,6 +23,8 @@ def plan_lines(plans: Sequence[Plan]) -> Iterator[str]:
             yield from _change(change)
         if plan.after:
             yield f"  known after {plan.after}"
+        if plan.unfinished:
+            yield "  unfinished: an earlier apply was interrupted; this one waits until all that it wrote is ready"
         for note in plan.notes:
             yield f"  note: {note}"
     yield closing(plans)
@@ -73,4 +75,7 @@ def closing(plans: Sequence[Plan]) -> str:
     later = [plan.step for plan in plans if plan.after]
     if later:
         line += f"; known later: {', '.join(later)}"
+    unfinished = [plan.step for plan in plans if plan.unfinished]
+    if unfinished:
+        line += f"; to finish: {', '.join(unfinished)}"
     return line + "."

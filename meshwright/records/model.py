@@ -28,7 +28,7 @@ Entry = dict[str, Any]
 - ended: result, message, hint, steps [{host, step, state, seconds}], plan (rows that are new), checks, cluster,
   kubernetes
 
-A row of a plan is {host, step, known_after, changes}; the changes are as `--json` shows them. `note` says what was left
+A row of a plan is {host, step, known_after, changes, unfinished}; the changes are as `--json` shows them. `note` says what was left
 out of an entry that was too long."""
 
 
@@ -57,7 +57,8 @@ def new_id(at: str) -> str:
 def row(host: str, plan: Plan) -> dict[str, Any]:
     """A step's plan as records keep it. Payloads, which may have secrets, are not in a plan's JSON."""
     said = plan.as_json()
-    return {"host": host, **{key: said[key] for key in ("step", "known_after", "changes")}}
+    kept = ("step", "known_after", "changes", *(("unfinished",) if plan.unfinished else ()))
+    return {"host": host, **{key: said[key] for key in kept}}
 
 
 @dataclass(frozen=True)

@@ -288,7 +288,7 @@ def test_an_object_gets_the_installers_labels_and_its_live_component() -> None:
     now = obj("Service", "istiod", "v1", metadata={"labels": COMPONENT | {"theirs": "1"}})
     wanted = obj("Service", "istiod", "v1", metadata={"labels": {"app": "istiod"}})
     before = copy.deepcopy(wanted)
-    put = istio._adjusted(now, wanted, OURS)
+    put = istio._adjusted(now, istio._labelled(wanted, OURS))
     assert put["metadata"]["labels"] == {"app": "istiod", **OURS, **COMPONENT}
     assert wanted == before
 
@@ -439,11 +439,17 @@ def test_an_installation_that_fails_with_all_pods_well_is_told_in_istioctls_word
 def test_a_webhook_that_lets_bad_objects_in_is_not_done(change: dict[str, Any]) -> None:
     session = installed()
     key = ADMISSION, "ValidatingWebhookConfiguration", "", VALIDATOR["metadata"]["name"]
-    istio._wait_for_webhooks(session, 0)
+    istio.wait_for_webhooks(session, 0)
     session.objects[key]["webhooks"][0] |= change
     with pytest.raises(Unverified) as caught:
-        istio._wait_for_webhooks(session, 0)
+        istio.wait_for_webhooks(session, 0)
     assert caught.value.message == "istiod has not taken over its webhooks: an invalid object would be let in"
+
+
+def test_a_webhook_that_is_not_there_is_waited_for_only_where_one_is_expected() -> None:
+    istio.wait_for_webhooks(FakeSession(), 0)
+    with pytest.raises(Unverified):
+        istio.wait_for_webhooks(FakeSession(), 0, expected=True)
 
 
 def test_without_a_cluster_nothing_is_installed(ready: FakeTarget, monkeypatch: pytest.MonkeyPatch) -> None:

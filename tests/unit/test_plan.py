@@ -103,6 +103,7 @@ def test_the_json_of_a_plan() -> None:
         "digest": plan.digest,
         "checked": 3,
         "known_after": None,
+        "unfinished": False,
         "changes": [
             {
                 "action": "recreate",
@@ -123,3 +124,11 @@ def test_a_masked_secret_shows_nothing_of_it(secret: str) -> None:
     assert re.fullmatch(r"\(sha256 [0-9a-f]{8}\)", shown)
     assert shown == masked(secret.encode())
     assert shown != masked(secret + "x")
+
+
+def test_what_was_interrupted_is_something_to_do() -> None:
+    plan = Plan("resources", "d", unfinished=True)
+    assert not plan.empty
+    assert Plan.of_json(plan.as_json()) == plan
+    # Who approves a plan approves what it writes.
+    assert plan.digest == Plan("resources", "d").digest
