@@ -26,14 +26,9 @@ class Options:
     """The id of the record to whose objects a rollback goes; empty: the last one before the present one."""
 
     @classmethod
-    def of(cls, data: dict[str, Any]) -> Options:
-        """From pyinfra's host data. Raises BadInput for a value of the wrong type."""
-        approved = data.get("approved")
-        if approved is not None and not (isinstance(approved, str) and approved.startswith("sha256:")):
-            raise BadInput(
-                f"approved={approved} is not the digest of a plan",
-                hint="Give it as it was printed, with its prefix: --data approved=sha256:...",
-            )
+    def of(cls, data: dict[str, Any], host: str = "@local") -> Options:
+        """From pyinfra's data of `host`. Raises BadInput for a value of the wrong type."""
+        approved = _approved(data.get("approved"), host)
         recreate = data.get("allow_recreate", False)
         if not isinstance(recreate, bool):
             raise BadInput(f"allow_recreate={recreate} is neither true nor false")
@@ -48,3 +43,22 @@ class Options:
             frozenset(name.strip() for name in names if name.strip()),
             str(data.get("to", "")),
         )
+
+
+def _approved(value: Any, host: str) -> str | None:
+    """The digest for `host`: what was given is one for all hosts, or a mapping of hosts to their own."""
+    if value is None:
+        return None
+    given = value.get(host) if isinstance(value, dict) else value
+    if isinstance(given, str) and given.startswith("sha256:"):
+        return given
+    if isinstance(value, dict):
+        # A host that was forgotten is not one that needs no approval.
+        raise BadInput(
+            f"approved has no digest for {host}",
+            hint='Give one for each host: --data approved=\'{"HOST": "sha256:...", ...}\'',
+        )
+    raise BadInput(
+        f"approved={value} is not the digest of a plan",
+        hint="Give it as it was printed, with its prefix: --data approved=sha256:...",
+    )

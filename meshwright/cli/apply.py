@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from meshwright import deploy as deploys
 from meshwright.cli.child import run_deploy
 from meshwright.cli.common import (
+    approved_data,
     deploy_argument,
     environment_argument,
     json_option,
@@ -74,7 +74,7 @@ def command(
     if kept:
         kept.same_as(made.cluster, plans)
     if plan_only:
-        document(output, plans)
+        document(output, plans, digests=made.approved)
         return Exit.OK
     if made.refusals:
         raise made.refusals[0]
@@ -83,10 +83,7 @@ def command(
         return Exit.OK
     if made.changes and not kept:
         ask(loaded.env, yes=yes)
-    # pyinfra reads each host's plan on its own: the digest of a plan over several hosts belongs to none of them.
-    data = reason_data(reason)
-    if deploy.replace("-", "_") not in deploys.STOCK and len(loaded.env.hosts) == 1:
-        data["approved"] = approval(plans)
+    data = reason_data(reason) | approved_data(made.approved)
     if allow_recreate:
         data["allow_recreate"] = "true"
     done = run_deploy(project, environment, deploy.replace("-", "_"), data, say=output.human)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -19,6 +19,7 @@ from meshwright.project import Project
 from meshwright.target import Local, Target
 
 __all__ = [
+    "approved_data",
     "deploy_argument",
     "environment_argument",
     "json_option",
@@ -77,6 +78,14 @@ def reason_option(function: F) -> F:
 def reason_data(reason: str) -> dict[str, str]:
     """A reason as data for pyinfra: as JSON, because it would read `42` and `true` as something else than text."""
     return {"reason": json.dumps(reason)} if reason else {}
+
+
+def approved_data(approved: Mapping[str, str]) -> dict[str, str]:
+    """The digests of what was approved, by host, as data for pyinfra: each host compares its own plan."""
+    digests = list(approved.values())
+    if not digests:
+        return {}
+    return {"approved": digests[0] if len(digests) == 1 else json.dumps(approved)}
 
 
 def opened(environment: str) -> tuple[Project, Loaded]:

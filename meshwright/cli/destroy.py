@@ -7,7 +7,15 @@ import click
 from meshwright import deploy as deploys
 from meshwright import destroy
 from meshwright.cli.child import run_deploy
-from meshwright.cli.common import environment_argument, json_option, opened, reason_data, reason_option, targets
+from meshwright.cli.common import (
+    approved_data,
+    environment_argument,
+    json_option,
+    opened,
+    reason_data,
+    reason_option,
+    targets,
+)
 from meshwright.cli.consent import typed
 from meshwright.cli.output import Output, coloured
 from meshwright.cli.plan import show
@@ -37,9 +45,12 @@ def command(environment: str, as_json: bool, confirm: str | None, plan_only: boo
     project, loaded = opened(environment)
     destroy.refuse(loaded.env)
     plans: list[Plan] = []
+    approved: dict[str, str] = {}
     with targets(project, loaded, quiet=as_json) as hosts:
         for target in hosts:
-            plans += Execution(target, loaded.env, deploys.load(project, "destroy"), Options()).preview()
+            own = Execution(target, loaded.env, deploys.load(project, "destroy"), Options()).preview()
+            plans += own
+            approved[target.name] = approval(own)
     if plan_only:
         show(output, plans)
         return Exit.OK
@@ -48,9 +59,7 @@ def command(environment: str, as_json: bool, confirm: str | None, plan_only: boo
         output.document(ok=True, summary=summary(plans), steps=[], digest=approval(plans))
         return Exit.OK
     typed(f"This cannot be undone. Type {environment} to go on", environment, confirm, f"--confirm {environment}")
-    data = reason_data(reason)
-    if len(loaded.env.hosts) == 1:
-        data["approved"] = approval(plans)
+    data = reason_data(reason) | approved_data(approved)
     done = run_deploy(project, environment, "destroy", data, say=output.human)
     output.document(
         ok=done.exit is Exit.OK,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -56,7 +57,7 @@ def command(
     plans = only(made.plans, names) if names else made.plans
     if out:
         _save(out, environment, deploy, made)
-    show(output, plans, whole=not names)
+    show(output, plans, whole=not names, digests=made.approved)
     if out:
         output.human(f"saved; `meshwright apply {environment} {deploy} --saved {shlex.quote(out)}` does exactly this")
     return Exit.CHANGES if detailed_exitcode and any(not plan.empty for plan in plans) else Exit.OK
@@ -72,14 +73,18 @@ def _save(out: str, environment: str, deploy: str, made: Planned) -> None:
         raise BadInput(f"--out {out}: {error.strerror}") from None
 
 
-def show(output: Output, plans: list[Plan], *, whole: bool = True) -> None:
-    """Prints plans, for people and for programs."""
+def show(output: Output, plans: list[Plan], *, whole: bool = True, digests: Mapping[str, str] | None = None) -> None:
+    """Prints plans, for people and for programs. `digests` are those of each host's plan."""
     output.answer(coloured(line) for line in plan_lines(plans))
-    document(output, plans, whole=whole)
+    document(output, plans, whole=whole, digests=digests)
 
 
-def document(output: Output, plans: list[Plan], *, whole: bool = True) -> None:
+def document(
+    output: Output, plans: list[Plan], *, whole: bool = True, digests: Mapping[str, str] | None = None
+) -> None:
     """Prints plans for programs. Parts of plans have no digests: nobody can approve by them."""
     digest = approval(plans) if whole else None
     steps = [plan.as_json() if whole else {**plan.as_json(), "digest": None} for plan in plans]
-    output.document(ok=True, summary=summary(plans), digest=digest, steps=steps)
+    output.document(
+        ok=True, summary=summary(plans), digest=digest, digests=dict(digests or {}) if whole else {}, steps=steps
+    )

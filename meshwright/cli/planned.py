@@ -12,7 +12,7 @@ from meshwright.environment import Environment, Loaded
 from meshwright.errors import BadInput, Refused
 from meshwright.execution import Execution
 from meshwright.options import Options
-from meshwright.plan import Plan
+from meshwright.plan import Plan, approval
 from meshwright.project import Project
 from meshwright.step import Step
 from meshwright.target import Target
@@ -22,10 +22,12 @@ __all__ = ["Planned", "planned"]
 
 @dataclass
 class Planned:
-    """Plans of all hosts, one after the other. `checks` is whether a step only looks, `cluster` the uid of the cluster
-    that the deploy talks to, where that was asked for."""
+    """Plans of all hosts, one after the other; `approved` has the digest of each host's, where they are not pyinfra's.
+    `checks` is whether a step only looks, `cluster` the uid of the cluster that the deploy talks to, where that was
+    asked for."""
 
     plans: list[Plan] = field(default_factory=list)
+    approved: dict[str, str] = field(default_factory=dict)
     refusals: list[Refused] = field(default_factory=list)
     checks: bool = False
     cluster: str | None = None
@@ -57,7 +59,9 @@ def planned(
     with targets(project, loaded, quiet=quiet) as hosts:
         for target in hosts:
             execution = Execution(target, loaded.env, steps, options)
-            made.plans += execution.preview()
+            plans = execution.preview()
+            made.plans += plans
+            made.approved[target.name] = approval(plans)
             if saving and made.cluster is None:
                 made.cluster = _uid(target, loaded.env, steps)
             if admit:

@@ -69,19 +69,21 @@ def _execution(steps: Sequence[Step]) -> Execution:
         logger.info(f"{host.print_prefix}{sentence}")
 
     target.say = say
-    options = Options.of(data)
+    options = Options.of(data, host.name)
     deploy = Path(state.current_exec_filename or "").stem
     return Execution(
-        target, values.env, steps, options, journal, run=_run_of(values.env.name, options, journal), deploy=deploy
+        target, values.env, steps, options, journal, run=_run_of(values.env.name, options, data.get("approved"), journal), deploy=deploy
     )
 
 
-def _run_of(environment: str, options: Options, journal: Journal) -> Run:
+def _run_of(environment: str, options: Options, approved: Any, journal: Journal) -> Run:
     global _run
     if _run is None:
         # Whoever asks for a journal is the command; it is told apart in records.
         program = "meshwright" if journal.path else "pyinfra"
-        _run = Run(environment, program=program, reason=options.reason, approved=options.approved)
+        # One record for all hosts.
+        told = ", ".join(f"{name} {digest}" for name, digest in approved.items()) if isinstance(approved, dict) else ""
+        _run = Run(environment, program=program, reason=options.reason, approved=told or options.approved)
         atexit.register(_run.close)
     return _run
 

@@ -113,6 +113,17 @@ def test_an_approval_without_its_prefix_is_bad_input(value: Any) -> None:
     assert caught.value.hint == "Give it as it was printed, with its prefix: --data approved=sha256:..."
 
 
+def test_each_host_has_its_own_approval() -> None:
+    given = {"approved": {"h1": "sha256:1", "h2": "sha256:2"}}
+    assert [Options.of(given, host).approved for host in ("h1", "h2")] == ["sha256:1", "sha256:2"]
+
+
+@pytest.mark.parametrize("mapping", [{}, {"h1": "sha256:1"}, {"h2": None}, {"h2": 12e45678}])
+def test_a_host_without_its_approval_is_not_one_that_needs_none(mapping: Any) -> None:
+    with pytest.raises(BadInput, match=r"^approved has no digest for h2\. Give one"):
+        Options.of({"approved": mapping}, "h2")
+
+
 @pytest.mark.parametrize("value", ["yes", "false", 1, 0, None])
 def test_a_consent_that_is_no_truth_value_is_bad_input(value: Any) -> None:
     with pytest.raises(BadInput, match=f"^allow_recreate={value} is neither true nor false$"):

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import sshd
 from fakes import CA, UID, FakeSession
 from fakesteps import fill, world
 
@@ -279,3 +282,28 @@ def test_a_file_that_is_no_saved_plan_or_was_edited(meshwright: Any, project: Pr
     said = meshwright("apply", "lab", "--saved", "p.json")
     assert said.code == Exit.BAD_INPUT
     assert "error: p.json is not as it was saved" in said.err
+
+
+@pytest.mark.skipif(sshd.BINARY is None and not os.environ.get("CI"), reason="needs an SSH server")
+def test_a_protected_environment_with_two_hosts_is_changed_with_the_approval_of_each(
+    meshwright: Any, project: Project, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    fill(project, "make('a'), make('b')")
+    server = sshd.start(tmp_path_factory.mktemp("sshd"))
+    try:
+        hosts = [{"name": "@local"}, server.host().model_dump(exclude_none=True)]
+        path = project.root / "group_data" / "prod.yaml"
+        path.write_text(path.read_text() + f"hosts: {json.dumps(hosts)}\n")
+        digests = meshwright("plan", "prod", "--json").document["digests"]
+        assert list(digests) == ["@local", "127.0.0.1"]
+        command = child.pyinfra("prod", "site", {"approved": json.dumps({**digests, "127.0.0.1": "sha256:0"})})
+        refused = subprocess.run([*command, "-y"], cwd=project.root, capture_output=True, text=True)
+        assert refused.returncode == 1
+        assert "the plan has changed since it was approved (sha256:0" in refused.stderr
+        assert world(project) == []
+        answers(monkeypatch, "prod")
+        said = meshwright("apply", "prod")
+        assert said.code == Exit.OK, said.err
+        assert world(project) == ["a", "b"]
+    finally:
+        server.stop()

@@ -38,7 +38,9 @@ def test_the_plan_for_programs(meshwright: Any, project: Project) -> None:
     document = said.document
     assert said.err == ""
     steps = document.pop("steps")
-    assert document.pop("digest").startswith("sha256:")
+    digest = document.pop("digest")
+    assert digest.startswith("sha256:")
+    assert document.pop("digests") == {"@local": digest}
     assert document == {
         "format_version": "1.0",
         "command": "plan",
