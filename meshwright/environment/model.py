@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr
+from pydantic import BeforeValidator, Field, PrivateAttr
 
+from meshwright.environment.base import Model
+from meshwright.environment.certs import Certs
 from meshwright.environment.problems import Path
 from meshwright.environment.vocabulary import (
     HostName,
@@ -44,12 +46,6 @@ __all__ = [
     "Resources",
     "Tools",
 ]
-
-
-class Model(BaseModel):
-    """Unknown keys are refused, values are not coerced (a port given as text is an error), instances are constant."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, populate_by_name=True)
 
 
 class Host(Model):
@@ -269,6 +265,8 @@ class Environment(Model):
     """The sample application of the Istio release."""
     resources: Resources = Resources()
     """The environment's own objects in the cluster."""
+    certs: Certs = Certs()
+    """How long certificates must still last."""
 
     _sources: Mapping[Path, tuple[str, int]] = PrivateAttr(default_factory=dict)
 

@@ -131,6 +131,16 @@ def _sample(env: Environment) -> Iterator[Broken]:
         yield Broken(("bookinfo", "namespace"), f"bookinfo.namespace is {name}, which is not in namespaces")
 
 
+def _thresholds(env: Environment) -> Iterator[Broken]:
+    for key in type(env.certs).model_fields:
+        if key.endswith("_fail"):
+            warn = key.removesuffix("fail") + "warn"
+            fails, warns = getattr(env.certs, key), getattr(env.certs, warn)
+            if fails > warns:
+                path: Path = ("certs", key)
+                yield Broken(path, f"certs.{key} is {fails}, more than the {warns} of", ("certs", warn))
+
+
 RULES = (
     Rule("Each host is in hosts once", _hosts),
     Rule("The keys ssh_* are for hosts behind SSH, not for @local", _local_host),
@@ -145,4 +155,5 @@ RULES = (
     Rule("publish needs a cluster of kind k3d, and the node_port that it publishes", _published),
     Rule("Each port of the host is used once", lambda env: _twice(_host_ports(env))),
     Rule("The namespace of Bookinfo is one of namespaces while bookinfo.enabled is true", _sample),
+    Rule("Below a threshold that fails there is none that warns: certs.*_fail is at most certs.*_warn", _thresholds),
 )

@@ -12,10 +12,13 @@ import sys
 from itertools import pairwise
 from typing import Any
 
-from meshwright.environment import model
+from meshwright.environment import certs, model
 from meshwright.environment.model import Environment
 
 __all__ = ["schema", "text"]
+
+# The modules that the model is written in.
+_MODULES = (model, certs)
 
 
 def schema() -> dict[str, Any]:
@@ -29,9 +32,9 @@ def schema() -> dict[str, Any]:
     for name, definition in definitions.items():
         if name not in whole:
             definition.pop("required", None)
-    for name, field, said in _docstrings():
+    for made_of, name, field, said in _docstrings():
         if name in definitions:
-            key = getattr(model, name).model_fields[field].alias or field
+            key = getattr(made_of, name).model_fields[field].alias or field
             definitions[name]["properties"].get(key, {})["description"] = said
     _simplify(made)
     head = {
@@ -46,14 +49,15 @@ def text() -> str:
     return json.dumps(schema(), indent=2, ensure_ascii=False) + "\n"
 
 
-def _docstrings() -> list[tuple[str, str, str]]:
-    """Class, field and docstring of the model's fields.
+def _docstrings() -> list[tuple[Any, str, str, str]]:
+    """Module, class, field and docstring of the model's fields.
 
     pydantic's `use_attribute_docstrings` does the same, but each time that the model is imported: 16 ms for every run.
     """
     return [
-        (body.name, field.target.id, after.value.value)
-        for body in ast.parse(inspect.getsource(model)).body
+        (module, body.name, field.target.id, after.value.value)
+        for module in _MODULES
+        for body in ast.parse(inspect.getsource(module)).body
         if isinstance(body, ast.ClassDef)
         for field, after in pairwise(body.body)
         if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)

@@ -65,6 +65,15 @@ def test_every_value_has_its_source(project: Callable[..., Project], k3d: str) -
         "resources:",
         "  manifests: []                  # default",
         "  allow_empty: false             # default",
+        "certs:",
+        "  root_days_warn: 365            # default",
+        "  root_days_fail: 90             # default",
+        "  ca_days_warn: 60               # default",
+        "  ca_days_fail: 30               # default",
+        "  gateway_days_warn: 21          # default",
+        "  gateway_days_fail: 7           # default",
+        "  leaf_percent_warn: 40          # default",
+        "  leaf_percent_fail: 10          # default",
     )
     assert shown.values["istio"]["values"] == {"a": ["1.30", {"b": "no way"}]}
     assert shown.sources["istio.values.a[1].b"] == "group_data/lab.yaml:5"

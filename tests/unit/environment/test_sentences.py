@@ -20,7 +20,7 @@ from meshwright.project import Project
 
 CLUSTER = "kind, name, image, tools_image, servers, agents, loadbalancer, api_port, registries, volumes, disable, "
 CLUSTER += "k3s_args, timeout"
-ROOT = "protected, hosts, engine, cluster, tools, istio, namespaces, ingress, bookinfo, resources"
+ROOT = "protected, hosts, engine, cluster, tools, istio, namespaces, ingress, bookinfo, resources, certs"
 ISTIO = "version, hub, tag, profile, revision, namespace, components, meshConfig, values, timeout"
 NAME = "characters: a-z, 0-9 and -, at both ends no -"
 EXISTING = "cluster: {kind: existing, context: c}\n"
@@ -277,6 +277,12 @@ BROKEN = [
         12,
     ),
     (EXISTING + "bookinfo: {namespace: b}", "2:23", "bookinfo.namespace is b, which is not in namespaces", 12),
+    (
+        EXISTING + "certs: {ca_days_warn: 5, ca_days_fail: 6}",
+        "2:40",
+        f"certs.ca_days_fail is 6, more than the 5 of certs.ca_days_warn ({FILE}:2)",
+        13,
+    ),
 ]
 
 
@@ -328,6 +334,17 @@ WHOLE: dict[str, dict[str, Any]] = {
         },
         "bookinfo": {"enabled": True, "namespace": "bookinfo", "hub": "h", "tag": "t", "timeout": 1},
         "resources": {"manifests": ["m"], "pace": 1, "allow_empty": False},
+        "certs": {
+            "root_days_warn": 9,
+            "root_days_fail": 1,
+            "ca_days_warn": 9,
+            "ca_days_fail": 1,
+            "gateway_days_warn": 9,
+            "gateway_days_fail": 1,
+            "leaf_percent_warn": 9,
+            "leaf_percent_fail": 1,
+            "textfile": "f.prom",
+        },
     }
     for kind, cluster in {
         "k3d": {

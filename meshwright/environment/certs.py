@@ -1,0 +1,38 @@
+"""How long certificates must still last, in one environment."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from meshwright.environment.base import Model
+from meshwright.environment.vocabulary import Text, Words
+
+__all__ = ["Certs"]
+
+Days = Annotated[int, Field(ge=0, le=3650), Words("a whole number of days from 0 to 3650")]
+Percent = Annotated[int, Field(ge=0, le=100), Words("a whole number from 0 to 100")]
+
+
+class Certs(Model):
+    """How long certificates must still last. Below `warn` it is a warning, below `fail` a failure."""
+
+    root_days_warn: Days = 365
+    """Days left of a root: a new one takes planning, because everybody has to trust it first."""
+    root_days_fail: Days = 90
+    """Days left of a root below which the check fails."""
+    ca_days_warn: Days = 60
+    """Days left of an intermediate certificate and of istiod's serving certificates."""
+    ca_days_fail: Days = 30
+    """Days left of these below which the check fails."""
+    gateway_days_warn: Days = 21
+    """Days left of a gateway's credential; whoever renews it does so about 30 days before its end."""
+    gateway_days_fail: Days = 7
+    """Days left of a gateway's credential below which the check fails."""
+    leaf_percent_warn: Percent = 40
+    """Percent left of a workload certificate's life; the agent gets a new one at half of it."""
+    leaf_percent_fail: Percent = 10
+    """Percent left of a workload certificate's life below which the check fails."""
+    textfile: Text | None = None
+    """Path on the host of a file for Prometheus' node exporter, which certs_check_root writes; it ends in .prom."""
