@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
 
-from meshwright import cluster, identity
+from meshwright import applied, cluster, identity
 from meshwright.environment import Environment
 from meshwright.errors import MeshwrightError, Refused, Unreachable
 from meshwright.journal import Journal
@@ -66,7 +67,7 @@ class Execution:
         """The same, one by one."""
         recreated = ""
         for step in self.steps:
-            plan = step.plan(self.target, self.env)
+            plan = self._looked(step)
             if recreated and step.cluster and not step.check:
                 # What the cluster holds today says nothing about the one that will take its place.
                 plan = Plan(step.name, plan.desired, after=recreated)
@@ -118,7 +119,7 @@ class Execution:
 
     def _plan(self, step: Step) -> Plan:
         """The plan of a step that may be applied."""
-        plan = step.plan(self.target, self.env)
+        plan = self._looked(step)
         if step.check:
             return plan
         shown = self._shown.get(step.name)
@@ -134,6 +135,18 @@ class Execution:
         self._admit(step, plan)
         self._need_approval()
         return plan
+
+    def _looked(self, step: Step) -> Plan:
+        """The plan of a step, with what an interrupted run has left to be finished."""
+        plan = step.plan(self.target, self.env)
+        if plan.objects is None or plan.after:
+            return plan
+        session = cluster.session(self.target, self.env)
+        if session is None:
+            return plan
+        key = ("applied", self.env.name)
+        state = self.target.shared.get(key, lambda: applied.states(session, self.env.name)).get(plan.step)
+        return replace(plan, unfinished=True) if state and state.applying else plan
 
     def admit(self) -> None:
         """Refuses what `begin` would refuse of the plans shown, before anybody is asked to approve them."""
@@ -191,15 +204,24 @@ class Execution:
             if not step.check:
                 self._run.held()
             self.journal.write("step", step=step.name, state="started", changes=len(plan.changes))
+            kept = ""
             try:
-                step.apply(self.target, self.env, plan)
+                with self._keeping(step, plan) as kept:
+                    step.apply(self.target, self.env, plan)
             finally:
                 self._run.checked(self.journal.checks[checks:])
                 if not step.check:
                     self.target.shared.look_again()
                     if _ends_cluster(step, plan):
                         self._run.gone(self._member)
-            return self._end_of(step, "checked" if step.check else "changed", start)
+            return self._end_of(step, "checked" if step.check else "changed", start, kept)
+
+    def _keeping(self, step: Step, plan: Plan) -> AbstractContextManager[str]:
+        """Keeps the objects of a plan while they are applied; gives the digest of their set."""
+        session = cluster.session(self.target, self.env) if plan.objects is not None else None
+        if session is None:
+            return nullcontext("")
+        return applied.keeping(session, self.env.name, plan, record=self._run.record, by=step.name)
 
     @contextmanager
     def _failing(self, step: Step, start: float) -> Iterator[None]:
@@ -211,9 +233,9 @@ class Execution:
             self._run.leave(self._member, error)
             raise
 
-    def _end_of(self, step: Step, state: str, start: float) -> float:
+    def _end_of(self, step: Step, state: str, start: float, kept: str = "") -> float:
         seconds = time.monotonic() - start
-        self._run.done(self._member, step.name, state, seconds)
+        self._run.done(self._member, step.name, state, seconds, kept)
         self._done += 1
         if self._done == len(self.steps):
             self._run.leave(self._member)

@@ -91,10 +91,11 @@ class Plan:
     `checked` counts the things that were looked at: every desired one and every one to be destroyed. `desired` is the
     digest of the desired state alone. `after` names the step that must run before the rest can be known ("cluster");
     such a plan may list changes that are certain. `unfinished` says that an earlier apply was interrupted before it was
-    known that what it had written holds: then apply waits for all of `objects`, not only for what it changes. `notes` are sentences for the reader (foreign fields, what could not
-    be looked at). `seen` names what was looked at as KIND/NAMESPACE/NAME, where the step knows. `objects` are all the
-    Kubernetes objects that the step wants, as it would apply them, and are kept as what was applied last (for drift and
-    rollback); None where it applies none. `payload` is for the step's own apply.
+    known that what it had written holds: then apply waits for all of `objects`, not only for what it changes. `notes`
+    are sentences for the reader (foreign fields, what could not be looked at). `seen` names what was looked at as
+    KIND/NAMESPACE/NAME, where the step knows. `objects` are all the Kubernetes objects that the step wants, as it would
+    apply them, and are kept as what was applied last (for drift and rollback); None where it applies none. `payload`
+    is for the step's own apply.
     """
 
     step: str

@@ -186,11 +186,17 @@ class Run:
                 self._record = Recorder(self._environment, member.target, about, shown)
             self._record.writing(member.target, member.session, plan)
 
-    def done(self, member: Member, step: str, state: str, seconds: float) -> None:
-        """A step has ended: unchanged, changed, checked or failed."""
+    @property
+    def record(self) -> str:
+        """The id of the run's record; empty before it has begun."""
+        return self._record.id if self._record else ""
+
+    def done(self, member: Member, step: str, state: str, seconds: float, kept: str = "") -> None:
+        """A step has ended: unchanged, changed, checked or failed. `kept` is the digest of the objects that it has
+        applied, where they are kept."""
+        row = {"host": member.target.name, "step": step, "state": state, "seconds": round(seconds, 3)}
         with self._using:
-            host = member.target.name
-            self._steps.append({"host": host, "step": step, "state": state, "seconds": round(seconds, 3)})
+            self._steps.append(row | ({"kept": kept} if kept else {}))
 
     def checked(self, results: list[dict[str, Any]]) -> None:
         """What checks found, as their JSON."""

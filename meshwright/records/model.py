@@ -25,11 +25,12 @@ Entry = dict[str, Any]
 - started: environment, cluster (uid or null), holder, who {user, sudo_user, machine, kubernetes}, commit {id, dirty} or
   null, reason, approved (digest or null), program, deploy, steps (names), plan (rows)
 - step: host, step, plan (rows that are new)
-- ended: result, message, hint, steps [{host, step, state, seconds}], plan (rows that are new), checks, cluster,
+- ended: result, message, hint, steps [{host, step, state, seconds, kept}], plan (rows that are new), checks, cluster,
   kubernetes
 
-A row of a plan is {host, step, known_after, changes, unfinished}; the changes are as `--json` shows them. `note` says what was left
-out of an entry that was too long."""
+`kept` is the digest of the set of objects that a step has applied, where it applies any (`meshwright.applied`).
+A row of a plan is {host, step, known_after, changes, unfinished}; the changes are as `--json` shows them. `note` says
+what was left out of an entry that was too long."""
 
 
 class Result(StrEnum):

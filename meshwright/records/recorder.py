@@ -46,6 +46,11 @@ class Recorder:
             **about,
         }
 
+    @property
+    def id(self) -> str:
+        """The id of the record."""
+        return str(self._started["id"])
+
     def writing(self, target: Target, session: kube.Session | None, plan: Plan) -> None:
         """A step is about to apply `plan`. No record, no change: raises what writing it raises."""
         this = model.row(target.name, plan)

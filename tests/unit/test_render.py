@@ -99,5 +99,5 @@ def test_control_characters_of_a_value_do_not_reach_the_terminal() -> None:
 def test_a_plan_that_only_finishes_says_so() -> None:
     lines = list(plan_lines([Plan("resources", "d", unfinished=True)]))
     assert lines[0] == "resources:"
-    assert "an earlier apply was interrupted" in lines[1]
+    assert "an apply was interrupted" in lines[1]
     assert lines[2] == "Plan: 0 to add, 0 to change, 0 to destroy; to finish: resources."
