@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from meshwright import managed
@@ -27,11 +27,13 @@ Object = dict[str, Any]
 
 @dataclass(frozen=True)
 class Foreign:
-    """A field, its manager, and when that one last wrote any of its fields (RFC 3339; "" where nobody noted it)."""
+    """A field, its manager, and when that one last wrote any of its fields (RFC 3339; "" where nobody noted it).
+    `value` may be a secret's."""
 
     path: str
     manager: str
     time: str
+    value: Any = field(default=None, compare=False, repr=False)
 
 
 def fields(now: Object, wanted: Object, manager: str) -> list[Foreign]:
@@ -41,7 +43,7 @@ def fields(now: Object, wanted: Object, manager: str) -> list[Foreign]:
     items by the values of their keys.
     """
     found = []
-    for entry in managed.entries(now):
+    for entry in managed.writers(now):
         who = str(entry.get("manager", ""))
         if who == manager or who in CONTROLLERS:
             continue
@@ -49,8 +51,9 @@ def fields(now: Object, wanted: Object, manager: str) -> list[Foreign]:
             # An item of a set is a value, not a field.
             if path[0] == "f:status" or path[-1] == f"f:{LAST_APPLIED}" or path[-1].startswith("v:"):
                 continue
-            if managed.at(wanted, path) is managed.missing and managed.at(now, path) is not managed.missing:
-                found.append(Foreign(_text(path), who, str(entry.get("time") or "")))
+            value = managed.at(now, path)
+            if managed.at(wanted, path) is managed.missing and value is not managed.missing:
+                found.append(Foreign(_text(path), who, str(entry.get("time") or ""), value))
     return found
 
 
@@ -79,7 +82,7 @@ def owner_of(now: Object, path: str) -> tuple[str, str] | None:
     steps = _steps(path)
     owners = [
         (depth, str(entry.get("time") or ""), str(entry.get("manager", "")))
-        for entry in managed.entries(now)
+        for entry in managed.writers(now)
         if (depth := _depth(entry.get("fieldsV1") or {}, now, steps))
     ]
     if not owners:

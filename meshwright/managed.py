@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-__all__ = ["Path", "applied", "at", "entries", "fields", "missing", "paths"]
+__all__ = ["Path", "applied", "at", "entries", "fields", "missing", "paths", "writers"]
 
 Path = tuple[str, ...]
 Object = dict[str, Any]
@@ -52,6 +52,12 @@ def entries(obj: Object) -> list[Object]:
     """The entries of `managedFields`, but for those of subresources (a status, a scale)."""
     found = obj["metadata"].get("managedFields") or []
     return [entry for entry in found if not entry.get("subresource")]
+
+
+def writers(obj: Object) -> list[Object]:
+    """The same, and those of scales: `kubectl scale` writes the replicas that manifests have."""
+    found = obj["metadata"].get("managedFields") or []
+    return [entry for entry in found if entry.get("subresource") in (None, "", "scale")]
 
 
 def applied(obj: Object, manager: str) -> set[Path]:

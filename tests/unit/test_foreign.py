@@ -49,7 +49,7 @@ def test_an_item_added_whole_is_one_sentence() -> None:
     [
         by("meshwright", {"f:spec": {"f:paused": {}}}),
         by("kube-controller-manager", {"f:spec": {"f:paused": {}}}),
-        by("someone", {"f:spec": {"f:paused": {}}}, subresource="scale"),
+        by("someone", {"f:spec": {"f:paused": {}}}, subresource="status"),
         by("someone", {"f:status": {"f:replicas": {}}}),
         by("someone", {"f:spec": {"f:replicas": {}}}),  # in the values too
         by("someone", {"f:spec": {"f:minReadySeconds": {}}}),  # not there any more
@@ -131,3 +131,23 @@ def test_kubectls_own_copy_is_worth_no_sentence() -> None:
     tree: dict[str, Any] = {"f:metadata": {"f:annotations": {".": {}, f"f:{foreign.LAST_APPLIED}": {}}}}
     now = live(by("kubectl-client-side-apply", tree), metadata={"annotations": {foreign.LAST_APPLIED: "{}"}})
     assert foreign.fields(now, WANTED, "meshwright") == []
+
+
+def test_a_scale_is_somebodys_and_a_status_is_nobodys() -> None:
+    entry = {"manager": "kubectl", "operation": "Update", "time": "2026-11-22T17:00:00Z"}
+    now = {
+        "kind": "Deployment",
+        "metadata": {
+            "name": "d",
+            "managedFields": [
+                {**entry, "subresource": "scale", "fieldsV1": {"f:spec": {"f:replicas": {}}}},
+                {**entry, "subresource": "status", "fieldsV1": {"f:status": {"f:replicas": {}}}},
+            ],
+        },
+        "spec": {"replicas": 3},
+        "status": {"replicas": 3},
+    }
+    [found] = foreign.fields(now, {"metadata": {"name": "d"}}, "meshwright")
+    assert (found.path, found.manager, found.value) == ("spec.replicas", "kubectl", 3)
+    assert foreign.owner_of(now, "spec.replicas") == ("kubectl", "2026-11-22T17:00:00Z")
+    assert foreign.owner_of(now, "status.replicas") is None
