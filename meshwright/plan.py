@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -154,12 +154,14 @@ class Plan:
 
 @dataclass(frozen=True)
 class Compared:
-    """What applying would change, sentences about fields that are somebody else's, and what was looked at, each as
-    KIND/NAMESPACE/NAME."""
+    """What applying as `manager` would change, sentences about fields that are somebody else's, and what was looked
+    at, each as KIND/NAMESPACE/NAME; `live` has those of them that are there."""
 
     changes: tuple[Change, ...]
     notes: tuple[str, ...]
     seen: tuple[str, ...]
+    manager: str = ""
+    live: Mapping[str, dict[str, Any]] = field(default_factory=dict, compare=False, repr=False)
 
 
 def digest(value: Any) -> str:
