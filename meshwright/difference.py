@@ -8,12 +8,14 @@ from typing import Any
 
 from meshwright.plan import Field, masked
 
-__all__ = ["added", "between", "without_bookkeeping"]
+__all__ = ["added", "between", "merge_patch", "short", "without_bookkeeping"]
 
 _BOOKKEEPING = ("managedFields", "resourceVersion", "generation", "uid", "creationTimestamp", "selfLink")
 _LONGEST = 200
 # Of a Secret. Its annotations too: `kubectl apply` keeps a copy of all of its data in one.
 _MASKED = ("data", "stringData", "metadata.annotations")
+# Labels by which one tool's objects are told from another's: for another tool's repository they are nothing.
+_SETS = "applyset.kubernetes.io/"
 
 
 def without_bookkeeping(obj: Mapping[str, Any]) -> dict[str, Any]:
@@ -34,6 +36,36 @@ def between(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[Field,
     return tuple(_shown(path, old, new, secret) for path, old, new in found)
 
 
+def merge_patch(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
+    """The JSON merge patch (RFC 7386) from `before` to `after`, for people: without bookkeeping, without membership of
+    an ApplySet, and without what a Secret holds. Empty: nothing of that differs."""
+    one, other = _public(before), _public(after)
+    return _merge(one, other)
+
+
+def _public(obj: Mapping[str, Any]) -> dict[str, Any]:
+    rest = without_bookkeeping(obj)
+    labels = {key: value for key, value in (rest["metadata"].get("labels") or {}).items() if not key.startswith(_SETS)}
+    rest["metadata"]["labels"] = labels
+    if obj.get("kind") == "Secret":
+        rest["metadata"].pop("annotations", None)
+        rest = {key: value for key, value in rest.items() if key not in _MASKED}
+    return rest
+
+
+def _merge(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    patch: dict[str, Any] = dict.fromkeys(one.keys() - other.keys())
+    for key, value in other.items():
+        before = one.get(key)
+        if isinstance(value, dict) and isinstance(before, dict):
+            below = _merge(before, value)
+            if below:
+                patch[key] = below
+        elif key not in one or value != before or isinstance(value, bool) != isinstance(before, bool):
+            patch[key] = value
+    return dict(sorted(patch.items()))
+
+
 def added(obj: Mapping[str, Any]) -> tuple[Field, ...]:
     """What a new object is shown as: the keys of its spec or data; the whole of it is in its manifest."""
     secret = obj.get("kind") == "Secret"
@@ -46,10 +78,10 @@ def added(obj: Mapping[str, Any]) -> tuple[Field, ...]:
 def _shown(path: str, old: Any, new: Any, secret: bool) -> Field:
     if secret and path.startswith(_MASKED):
         return Field(path, None if old is None else masked(str(old)), None if new is None else masked(str(new)))
-    return Field(path, _short(old), _short(new))
+    return Field(path, short(old), short(new))
 
 
-def _short(value: Any) -> Any:
+def short(value: Any) -> Any:
     """Long texts and blocks of a plan by their size: a certificate or a script helps nobody on a terminal. The digest
     keeps two different ones apart, for the reader and for the approval."""
     if isinstance(value, (dict, list)) or (isinstance(value, str) and len(value) > _LONGEST):

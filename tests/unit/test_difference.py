@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meshwright.difference import added, between, without_bookkeeping
+from meshwright.difference import added, between, merge_patch, without_bookkeeping
 from meshwright.plan import Field, masked
 
 keys = st.sampled_from(["name", "data", "spec", "a", "a.b", "x/y", "", "é"])
@@ -212,3 +212,47 @@ def test_a_new_object_is_shown_by_its_spec_or_data() -> None:
     assert added(obj(data={"k": "v"})) == (Field("data.k", None, "v"),)
     assert added(obj()) == ()
     assert added(obj("Secret", stringData={"k": "v"})) == (Field("stringData.k", None, masked("v")),)
+
+
+# Merge patches
+
+
+def merged(target: Any, patch: Any) -> Any:
+    """RFC 7386, section 2."""
+    if not isinstance(patch, dict):
+        return patch
+    result = dict(target) if isinstance(target, dict) else {}
+    for key, value in patch.items():
+        if value is None:
+            result.pop(key, None)
+        else:
+            result[key] = merged(result.get(key), value)
+    return result
+
+
+values = st.recursive(
+    st.integers() | st.booleans() | st.text(max_size=2),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from("abc"), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(st.sampled_from("abc"), values), st.dictionaries(st.sampled_from("abc"), values))
+def test_a_merge_patch_leads_from_one_to_the_other(one: dict[str, Any], other: dict[str, Any]) -> None:
+    metadata = {"name": "x", "labels": {}}
+    before, after = ({"kind": "X", "metadata": metadata, "spec": spec} for spec in (one, other))
+    assert json.dumps(merged(before, merge_patch(before, after)), sort_keys=True) == json.dumps(after, sort_keys=True)
+    assert merge_patch(before, before) == {}
+
+
+def test_a_merge_patch_has_no_bookkeeping_no_membership_and_no_secret() -> None:
+    before: dict[str, Any] = {"kind": "Secret", "metadata": {"name": "x", "uid": "1"}, "data": {"k": "YQ=="}}
+    labels = {"applyset.kubernetes.io/part-of": "s", "a": "b"}
+    after = {
+        "kind": "Secret",
+        "metadata": {"name": "x", "uid": "2", "labels": labels, "annotations": {"copy": "YQ=="}},
+        "data": {"k": "Yg=="},
+        "type": "Opaque",
+        "status": {},
+    }
+    assert merge_patch(before, after) == {"metadata": {"labels": {"a": "b"}}, "type": "Opaque"}

@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meshwright import objects
-from meshwright.errors import Exit, Forbidden, MeshwrightError, Refused
+from meshwright.errors import BadInput, Exit, Forbidden, MeshwrightError, Refused
 from meshwright.kube import ApiError
-from meshwright.plan import Action, Field
+from meshwright.objects import applying
+from meshwright.plan import Action, Blocked, Field
 
 ISTIO = "networking.istio.io/v1"
 
@@ -95,16 +96,104 @@ def test_comparing_writes_nothing() -> None:
     assert session.writes == []
 
 
-def test_a_conflict_names_owner_and_field() -> None:
+def test_a_conflict_blocks_its_change_and_hides_no_other() -> None:
     session = FakeSession()
-    session.put(obj(data={"k": "theirs"}), manager="argocd-controller")
-    with pytest.raises(Refused) as caught:
-        objects.compare(session, [obj(data={"k": "ours"})])
-    assert caught.value.message == (
-        'ConfigMap team/x has fields that another manager owns: .data.k: conflict with "argocd-controller"'
+    session.put(obj(data={"k": "theirs"}), manager="somebody")
+    wanted = [obj(name="before"), obj(data={"k": "ours"}), obj(name="z", data={"k": "v"})]
+    places = {objects.key(wanted[1]): "manifests/a.yaml:3"}
+    first, change, last = objects.compare(session, wanted, places=places).changes
+    assert (first.blocked, last.blocked) == (None, None)
+    assert change.fields == (Field("data.k", "theirs", "ours"),)
+    assert change.blocked == Blocked(
+        "data.k is of somebody",
+        "Take it over with `--adopt ConfigMap/team/x`, or take the field out of manifests/a.yaml:3, "
+        "or leave both as they are: nothing is applied then",
     )
-    assert caught.value.hint == "Take the field out of your values, or let go of it there"
+    assert session.writes == []
+
+
+def test_an_object_that_is_adopted_is_applied_by_force() -> None:
+    session = FakeSession()
+    session.put(obj(data={"k": "theirs"}), manager="somebody")
+    session.put(obj(name="y", data={"k": "theirs"}), manager="somebody")
+    wanted = [obj(data={"k": "ours"}), obj(name="y", data={"k": "ours"})]
+    one, other = objects.compare(session, wanted, adopt=["ConfigMap/team/x"]).changes
+    assert (one.blocked, bool(other.blocked)) == (None, True)
+    objects.apply(session, [one], adopt=["ConfigMap/team/x"])
+    assert session.objects["v1", "ConfigMap", "team", "x"]["data"] == {"k": "ours"}
+    with pytest.raises(Refused) as caught:
+        objects.apply(session, [other], adopt=["ConfigMap/team/x"])
+    assert caught.value.message == "ConfigMap team/y: data.k is of somebody"
     assert caught.value.exit_code is Exit.REFUSED
+
+
+def test_what_another_tool_keeps_is_blocked_with_the_patch_for_its_repository() -> None:
+    session = FakeSession()
+    marks = {"annotations": {"meta.helm.sh/release-name": "shop"}}
+    session.put(obj(data={"k": "theirs"}, metadata=marks), manager="helm")
+    session.put(obj(name="y", data={"k": "v"}, metadata=marks), manager="helm")
+    wanted = [obj(data={"k": "ours"}), obj(name="y", data={"k": "v"})]
+    for adopt in ((), ("ConfigMap/team/x",)):
+        [change] = objects.compare(session, wanted, adopt=adopt).changes
+        assert change.blocked is not None
+        assert change.blocked.reason == "Helm (release shop) keeps it, and would take the change back"
+        assert change.blocked.patch == {"data": {"k": "ours"}}
+
+
+def test_a_keeper_of_the_installation_is_not_asked_about_by_the_installer() -> None:
+    session = FakeSession()
+    session.put(obj(data={"k": "theirs"}, metadata={"annotations": {"meta.helm.sh/release-name": "base"}}))
+    [change] = objects.compare(session, [obj(data={"k": "ours"})], manager="istio-operator", force=True).changes
+    assert change.blocked is None
+
+
+# Trying new objects out
+
+
+def test_new_objects_are_tried_out_and_a_bad_one_is_told_with_its_place() -> None:
+    session = FakeSession()
+    refused = ApiError("cannot apply", status=422, body={"reason": "Invalid", "message": "spec.hosts: Required value"})
+    session.failing["try VirtualService"] = refused
+    wanted = [obj(), obj("VirtualService", api=ISTIO)]
+    with pytest.raises(BadInput) as caught:
+        objects.compare(session, wanted, places={objects.key(wanted[1]): "manifests/a.yaml:7"}, try_new=True)
+    assert caught.value.message == (
+        "manifests/a.yaml:7: the API server refuses VirtualService team/x: spec.hosts: Required value"
+    )
+    assert [change.action for change in objects.compare(session, wanted).changes] == [Action.ADD, Action.ADD]
+
+
+@pytest.mark.parametrize(
+    ("error", "note"),
+    [
+        (ApiError("no team", status=404, body={"reason": "NotFound"}), None),
+        (Forbidden("may not apply"), "new objects could not be tried out: may not apply"),
+        (
+            ApiError("no", status=500, body={"message": 'failed calling webhook "validation.istio.io": refused'}),
+            "new objects could not be tried out: istiod's webhook validation.istio.io is unavailable",
+        ),
+    ],
+)
+def test_new_objects_that_cannot_be_tried_out_are_planned_all_the_same(error: Exception, note: str | None) -> None:
+    session = FakeSession()
+    session.failing["try ConfigMap"] = error
+    compared = objects.compare(session, [obj(), obj(name="y")], try_new=True)
+    assert len(compared.changes) == 2
+    assert compared.notes == ((note,) if note else ())
+
+
+def test_very_many_new_objects_are_not_tried_out_and_that_is_said() -> None:
+    session = FakeSession()
+    compared = objects.compare(session, [obj(name=f"x{i}") for i in range(201)], try_new=True)
+    assert session.asked == ["list ConfigMap"]
+    assert compared.notes[0].startswith("201 new objects: so many are not tried out")
+
+
+def test_a_kind_that_is_still_to_come_is_not_tried_out() -> None:
+    session = FakeSession()
+    session.unknown.add((ISTIO, "Gateway"))
+    objects.compare(session, [obj("Gateway", api=ISTIO)], try_new=True)
+    assert not any(asked.startswith("try") for asked in session.asked)
 
 
 def test_by_force_another_managers_field_is_a_change() -> None:
@@ -218,7 +307,7 @@ def test_only_what_differs_is_written() -> None:
     assert [made["metadata"]["name"] for made in session.writes] == ["other"]
 
 
-def test_a_webhook_that_cannot_be_called_is_istiods_fault_not_the_objects() -> None:
+def test_a_webhook_that_cannot_be_called_is_istiods_fault_not_the_objects(clock: Clock) -> None:
     session = FakeSession()
     session.failing["apply VirtualService"] = ApiError(
         "cannot apply",
@@ -235,13 +324,28 @@ def test_a_webhook_that_cannot_be_called_is_istiods_fault_not_the_objects() -> N
         "istiod is unavailable: its webhook validation.istio.io could not be asked about VirtualService team/x"
     )
     assert caught.value.hint == "The object may be fine. `meshwright check` says what is wrong with istiod"
+    assert sum(clock.slept) == 15.5
+
+
+def test_a_webhook_that_comes_back_is_waited_for(clock: Clock) -> None:
+    class Restarting(FakeSession):
+        def apply(self, obj: objects.Object, **rest: Any) -> objects.Object:
+            if clock.now < 103:
+                body = {"message": 'failed calling webhook "validation.istio.io": connection refused'}
+                raise ApiError("no", status=500, body=body)
+            return super().apply(obj, **rest)
+
+    session = Restarting()
+    objects.apply(session, objects.compare(session, [obj()]).changes)
+    assert clock.slept == [0.5, 1.0, 2.0]
+    assert len(session.writes) == 1
 
 
 def test_an_object_that_the_server_refuses_is_told_in_its_words() -> None:
     session = FakeSession(obj(data={"k": "v"}))
     refused = ApiError("cannot apply ConfigMap team/x: too long", status=422, body={"reason": "Invalid"})
     session.failing["try ConfigMap"] = refused
-    with pytest.raises(ApiError, match="too long"):
+    with pytest.raises(BadInput, match=r"the API server refuses ConfigMap team/x: .*too long"):
         objects.compare(session, [obj(data={"k": "w"})])
 
 
@@ -325,7 +429,7 @@ def test_kinds_are_written_in_order_and_a_failure_keeps_the_later_ones_back() ->
     session = FakeSession()
     session.failing["apply Service"] = ApiError("no", status=422, body={"reason": "Invalid"})
     wanted = [obj("VirtualService", api=ISTIO), obj("Service"), *(obj(name=f"x{i}") for i in range(20))]
-    with pytest.raises(ApiError):
+    with pytest.raises(BadInput):
         objects.apply(session, objects.compare(session, wanted).changes)
     assert sorted(made["metadata"]["name"] for made in session.writes) == sorted(f"x{i}" for i in range(20))
 
@@ -351,7 +455,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
-    monkeypatch.setattr(objects, "time", made)
+    monkeypatch.setattr(applying, "time", made)
     return made
 
 
@@ -388,7 +492,7 @@ def test_several_threads_share_one_pace(monkeypatch: pytest.MonkeyPatch) -> None
             self.slept.append(seconds)
 
     frozen = Frozen()
-    monkeypatch.setattr(objects, "time", frozen)
+    monkeypatch.setattr(applying, "time", frozen)
     beat = objects.Beat(10)
     FakeSession().map(lambda _: beat.wait(), range(40))
     # While the clock stands still, each has a turn of its own.

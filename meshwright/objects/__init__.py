@@ -1,0 +1,11 @@
+"""Kubernetes objects: desired against live, and bringing the live ones to the desired.
+
+`compare` and `apply` are what steps use; their parts are modules of their own: names and order, conflicts, taking over
+what another tool has made, writing.
+"""
+
+from meshwright.objects.applying import Beat, apply
+from meshwright.objects.comparing import Adjust, compare
+from meshwright.objects.names import Key, Object, in_order, key, live, named, title
+
+__all__ = ["Adjust", "Beat", "Key", "Object", "apply", "compare", "in_order", "key", "live", "named", "title"]
