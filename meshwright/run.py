@@ -10,6 +10,7 @@ from a dead holder or ends, and a record without an end is shown as that of an i
 
 from __future__ import annotations
 
+import secrets
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -54,7 +55,8 @@ class Run:
 
     def _clear(self) -> None:
         self._error: Exception | None = None
-        self._locks: dict[str, lock.Lock] = {}
+        self._token = secrets.token_hex(8)
+        self._locks: dict[tuple[str, str], lock.Lock] = {}
         self._leases: dict[str, Lease] = {}
         self._guarded: list[kube.Session] = []
         self._steps: list[dict[str, Any]] = []
@@ -120,16 +122,17 @@ class Run:
     # What it holds
 
     def lock(self, member: Member, name: str) -> None:
-        """Takes the file lock `name` for the run, once. Raises Refused: another run has it."""
+        """Takes the file lock `name` on the member's host, once. Raises Refused: another run has it."""
         with self._using:
             self.join(member)
-            if name not in self._locks:
-                self._locks[name] = lock.acquire(name, f"{self._environment}: {', '.join(member.steps)}")
+            if (member.target.name, name) not in self._locks:
+                purpose = f"{self._environment}: {', '.join(member.steps)}"
+                self._locks[member.target.name, name] = member.target.lock(name, purpose, self._token)
 
     def secure(self, member: Member, session: kube.Session, name: str) -> bool:
         """Takes the Lease of the session's cluster for the run, once, and guards the session's writes with it.
 
-        Gives true when whoever had the Lease last was not under the file lock `name`, here: then the cluster may have
+        Gives true when whoever had the Lease last was not under the same file lock `name`: then the cluster may have
         been changed since this run looked at it. Raises what `meshwright.lease.take` does.
         """
         from meshwright import lease
@@ -142,7 +145,7 @@ class Run:
                 taken = lease.take(
                     session,
                     f"{self._environment}: {member.deploy or ', '.join(member.steps)}, by {origin.who()['user']}",
-                    place=_place(name),
+                    place=self._place(member, name),
                     say=member.target.say,
                 )
                 self._leases[uid] = taken
@@ -150,6 +153,11 @@ class Run:
             self._guarded.append(session)
             member.session = session
             return taken is not None and taken.elsewhere
+
+    def _place(self, member: Member, name: str) -> str:
+        """The file lock of this run, so that two runs under the same one recognise it; nobody else need read it."""
+        held = self._locks.get((member.target.name, name))
+        return digest(list(held.where())) if held else ""
 
     def held(self) -> None:
         """Asks whether the run still holds its Leases. Raises Refused: it lost one, and cannot go on."""
@@ -202,14 +210,6 @@ class Run:
         """What checks found, as their JSON."""
         with self._using:
             self._checks += results
-
-
-def _place(name: str) -> str:
-    """The file lock of this run, so that two runs under the same one recognise it; nobody else need read it."""
-    from meshwright.holder import Holder
-
-    here = Holder.here()
-    return digest([here.boot, here.space, str(lock.folder()), name])
 
 
 def _allow() -> None:

@@ -17,18 +17,20 @@ from functools import cached_property
 
 import paramiko
 
-from meshwright import process
+from meshwright import lock, process
 from meshwright.environment.model import Host
 from meshwright.errors import MeshwrightError, ProcessError, Unreachable
+from meshwright.lock import Lock
 from meshwright.process import Completed
 from meshwright.project import Project
-from meshwright.ssh_channel import Output, after, pump, script
+from meshwright.ssh_channel import Output, after, first_line, pump, script
 from meshwright.ssh_client import open_client, words
 from meshwright.target import Platform, Shared
 
 __all__ = ["SshTarget", "connect"]
 
 _SFTP_TIMEOUT = 60
+_LOCK_TIMEOUT = 30
 # An SSH server takes ten sessions on one connection (MaxSessions); files and pyinfra need some of them too.
 _SESSIONS = 6
 # Reason codes of RFC 4254, section 5.1, with what to do.
@@ -195,6 +197,29 @@ class SshTarget:
         near, far = socket.socketpair()
         pump(channel, far)
         return near
+
+    def lock(self, name: str, purpose: str, run: str) -> Lock:
+        """Takes a lock of that host: a shell there holds it until it is released or our connection ends.
+
+        Raises Refused (another run holds it), MeshwrightError (none can be taken there), Unreachable.
+        """
+        mark = f"meshwright-{secrets.token_hex(8)}"
+        command = ["sh", "-c", lock.REMOTE, "sh", name, lock.note(purpose, run)]
+        channel = self._open(lambda transport: transport.open_session(timeout=_LOCK_TIMEOUT))
+        try:
+            with self._reached():
+                channel.settimeout(_LOCK_TIMEOUT)
+                channel.exec_command(script(command, mark, {}, None, given=True))
+                line = first_line(channel, mark) or "failed\t\t\t\tits shell gives no answer"
+            state, boot, space, folder, said = line.split("\t", 4)
+            if state == "failed":
+                raise MeshwrightError(f"the lock {name} cannot be taken on {self.name}: {said}")
+            if state == "busy" and (error := lock.refused(name, said, run)):
+                raise error
+        except BaseException:
+            channel.close()
+            raise
+        return Lock(lambda: (boot, space, folder, name), channel.close)
 
     def close(self) -> None:
         """Closes what steps shared on this target, and the connection if it is ours."""

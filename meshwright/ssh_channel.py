@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 import paramiko
 
-__all__ = ["Output", "after", "pump", "script"]
+__all__ = ["Output", "after", "first_line", "pump", "script"]
 
 _CHUNK = 65536
 # How long the far end of a forwarded connection may stay silent once the near end has closed.
@@ -52,6 +52,20 @@ def after(mark: str, data: bytes) -> tuple[bytes, str]:
         return before, ""
     line, _, output = rest.partition(b"\n")
     return output, line.decode(errors="replace").strip()
+
+
+def first_line(channel: paramiko.Channel, mark: str) -> str:
+    """The first line that a command prints, without its end, while the command goes on; what there is of it where the
+    command ends before. Raises what the channel raises (OSError: none in time)."""
+    said = b""
+    while True:
+        line, found, _ = after(mark, said)[0].partition(b"\n")
+        if found and mark.encode() in said:
+            return line.decode(errors="replace")
+        data = channel.recv(_CHUNK)
+        if not data:
+            return line.decode(errors="replace")
+        said += data
 
 
 class Output:

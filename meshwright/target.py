@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from meshwright import process
+from meshwright import lock, process
 from meshwright.errors import MeshwrightError, Unreachable
+from meshwright.lock import Lock
 from meshwright.options import Options
 from meshwright.process import Completed
 from meshwright.project import Project
@@ -137,6 +138,9 @@ class Target(Protocol):
     def connect(self, host: str, port: int, timeout: float = 10) -> socket.socket:
         """A stream to `host`:`port` as seen from this host. Raises Unreachable."""
 
+    def lock(self, name: str, purpose: str, run: str) -> Lock:
+        """Takes a lock of that host, as `meshwright.lock.acquire` does here. Raises Refused, MeshwrightError."""
+
     def close(self) -> None: ...
 
 
@@ -228,6 +232,10 @@ class Local:
             return socket.create_connection((host, port), timeout)
         except OSError as error:
             raise Unreachable(f"{host}:{port} cannot be reached from this machine: {error.strerror or error}") from None
+
+    def lock(self, name: str, purpose: str, run: str) -> Lock:
+        """Takes a lock of this machine; see `meshwright.lock.acquire`."""
+        return lock.acquire(name, purpose, run=run)
 
     def close(self) -> None:
         """Closes what steps shared on this target."""
