@@ -82,8 +82,7 @@ def compare(
     if try_new:
         notes += _tried(session, new, manager, at)
     changes = [changed[key(obj)] if key(obj) in there else _added(obj) for obj in ordered]
-    seen = {named(obj): there[key(obj)] for obj in existing}
-    return Compared(tuple(filter(None, changes)), tuple(notes), tuple(map(named, ordered)), manager, seen)
+    return Compared(tuple(filter(None, changes)), tuple(notes), tuple(map(named, ordered)), manager, there)
 
 
 def _added(obj: Object) -> Change:

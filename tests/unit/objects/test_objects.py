@@ -519,3 +519,10 @@ def test_whatever_is_there_one_apply_is_enough(
     changes = objects.compare(session, [obj(data=now)], force=True).changes
     objects.apply(session, changes, force=True)
     assert objects.compare(session, [obj(data=now)], force=True).changes == ()
+
+
+def test_what_is_there_is_given_by_name() -> None:
+    session = FakeSession(obj(data={"k": "v"}))
+    compared = objects.compare(session, [obj(data={"k": "v"}), obj(name="new")])
+    assert list(compared.live) == ["ConfigMap/team/x"]
+    assert compared.manager == "meshwright"
