@@ -61,7 +61,7 @@ def test_a_keeper_is_named(metadata: dict[str, Any], sentence: str) -> None:
 
 @pytest.mark.parametrize(("manager", "sentence"), [("rollouts-controller", "Argo Rollouts"), ("flagger", "Flagger")])
 def test_who_shifts_the_traffic_of_a_route_keeps_it(manager: str, sentence: str) -> None:
-    fields = {"f:spec": {"f:http": {}}}
+    fields: dict[str, Any] = {"f:spec": {"f:http": {}}}
     assert owner(obj(*ROUTES, managedFields=by(manager, fields))) == sentence
     # They scale workloads too, which stay whose they are.
     assert owner(obj(managedFields=by(manager, {"f:spec": {"f:replicas": {}}}))) is None

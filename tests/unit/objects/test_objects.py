@@ -521,8 +521,8 @@ def test_whatever_is_there_one_apply_is_enough(
     assert objects.compare(session, [obj(data=now)], force=True).changes == ()
 
 
-def test_what_is_there_is_given_by_name() -> None:
+def test_what_is_there_is_given_too() -> None:
     session = FakeSession(obj(data={"k": "v"}))
     compared = objects.compare(session, [obj(data={"k": "v"}), obj(name="new")])
-    assert list(compared.live) == ["ConfigMap/team/x"]
+    assert list(compared.live) == [objects.key(obj())]
     assert compared.manager == "meshwright"
