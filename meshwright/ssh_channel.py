@@ -16,6 +16,8 @@ __all__ = ["Output", "after", "first_line", "pump", "script"]
 _CHUNK = 65536
 # How long the far end of a forwarded connection may stay silent once the near end has closed.
 _LINGER = 10
+# What reading and writing raise where the other side, or the whole connection, has ended; of paramiko's own, EOFError.
+_ENDED = (OSError, EOFError)
 
 
 def script(command: Sequence[str], mark: str, env: Mapping[str, str], cwd: str | None, *, given: bool) -> str:
@@ -105,13 +107,13 @@ class Output:
 
     def _gather(self, receive: object, parts: list[bytes]) -> None:
         assert callable(receive)
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(*_ENDED):
             while data := receive(_CHUNK):
                 parts.append(data)
 
     def _feed(self, data: bytes) -> None:
         # A command may end without having read it all.
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(*_ENDED):
             self._channel.sendall(data)
             self._channel.shutdown_write()
 
@@ -120,18 +122,18 @@ def pump(channel: paramiko.Channel, near: socket.socket) -> None:
     """Carries bytes between `channel` and `near` until both ends have closed, in the background."""
 
     def outward() -> None:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(*_ENDED):
             while data := near.recv(_CHUNK):
                 channel.sendall(data)
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(*_ENDED):
             channel.shutdown_write()
             channel.settimeout(_LINGER)
 
     def inward() -> None:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(*_ENDED):
             while data := channel.recv(_CHUNK):
                 near.sendall(data)
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(*_ENDED):
             near.shutdown(socket.SHUT_WR)
 
     ends = [threading.Thread(target=end, daemon=True) for end in (outward, inward)]
