@@ -6,8 +6,8 @@ pod (DESIGN 4).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from meshwright import pods
@@ -24,7 +24,8 @@ Object = dict[str, Any]
 
 @dataclass(frozen=True, order=True)
 class Proxy:
-    """A pod's Envoy. `role` is sidecar, gateway or waypoint; `revision` that of the istiod that it asks ("default")."""
+    """A pod's Envoy. `role` is sidecar, gateway or waypoint; `revision` that of the istiod that it asks ("default");
+    `labels` are the pod's."""
 
     namespace: str
     pod: str
@@ -35,9 +36,15 @@ class Proxy:
     revision: str
     node: str
     ready: bool
+    labels: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
     def __str__(self) -> str:
         return f"{self.namespace}/{self.pod}"
+
+    @property
+    def id(self) -> str:
+        """What istiod calls it: POD.NAMESPACE."""
+        return f"{self.pod}.{self.namespace}"
 
 
 def proxy_of(pod: Object) -> Proxy | None:
@@ -57,6 +64,7 @@ def proxy_of(pod: Object) -> Proxy | None:
         labels.get("istio.io/rev") or "default",
         spec.get("nodeName", ""),
         pods.proxy_ready(pod),
+        labels,
     )
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from meshwright import istiods as asking
 from meshwright import namespaces as wanted_namespaces
 from meshwright import pods
 from meshwright.check import Check, Failed, NotVerified
 from meshwright.checks.facts import (
-    MONITORING,
     Object,
     counted,
     has_istiod,
@@ -17,7 +17,7 @@ from meshwright.checks.facts import (
     session,
 )
 from meshwright.environment import Environment
-from meshwright.kube import Session, portforward
+from meshwright.kube import Session
 from meshwright.kube.explain import explain
 from meshwright.kube.rollout import progress
 from meshwright.target import Target
@@ -50,7 +50,8 @@ def _available(target: Target, env: Environment) -> str:
 def _version(target: Target, env: Environment) -> str:
     live = session(target, env)
     running = ready_istiods(live, env)
-    said = dict(zip(map(pods.name, running), live.map(lambda pod: _says(live, pod), running), strict=True))
+    asked = live.map(lambda istiod: asking.ask(live, istiod, "/version").decode(errors="replace").strip(), running)
+    said = dict(zip(map(str, running), asked, strict=True))
     # VERSION-COMMIT-STATUS; a version may have dashes of its own.
     others = {name: version for name, version in said.items() if not f"{version}-".startswith(f"{env.istio.version}-")}
     if others:
@@ -58,15 +59,6 @@ def _version(target: Target, env: Environment) -> str:
         what = f"{len(others)} of {counted(len(running), 'istiod')} not {env.istio.version}"
         raise Failed(f"{what}: {name} says that it is {version}")
     return f"{counted(len(running), 'istiod')} of {env.istio.version}"
-
-
-def _says(live: Session, pod: Object) -> str:
-    """What an istiod says its version is. Its image's tag is only what somebody called it."""
-    metadata = pod["metadata"]
-    status, body = portforward.http_get(live, metadata["namespace"], metadata["name"], MONITORING, "/version")
-    if status != 200:
-        raise NotVerified(f"{pods.name(pod)} answers {status} to /version")
-    return body.decode(errors="replace").strip()
 
 
 def _webhooks(target: Target, env: Environment) -> str:

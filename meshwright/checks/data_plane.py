@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
+from functools import partial
 
-from meshwright import pods
+from meshwright import envoys, istiods, pods
 from meshwright.check import Check, Failed, NotVerified
 from meshwright.checks.facts import (
-    MONITORING,
-    Object,
     counted,
     has_istiod,
     injected,
@@ -17,7 +15,6 @@ from meshwright.checks.facts import (
     session,
 )
 from meshwright.environment import Environment
-from meshwright.kube import Session, portforward
 from meshwright.target import Target
 
 __all__ = ["CHECKS"]
@@ -46,49 +43,19 @@ def _ready(target: Target, env: Environment) -> str:
 
 def _synced(target: Target, env: Environment) -> str:
     live = session(target, env)
-    istiods = ready_istiods(live, env)
-    having = [pod for pod in live.list("v1", "Pod") if pods.proxy(pod) is not None and pods.proxy_ready(pod)]
-    if not having:
+    running = ready_istiods(live, env, every=True)
+    wanted = [proxy.id for proxy in envoys.proxies(live) if proxy.ready]
+    if not wanted:
         raise Failed("there is no ready proxy in the cluster")
-    connected = {row["proxy"]: row for rows in live.map(lambda pod: _connected(live, pod), istiods) for row in rows}
-    # istiod calls a proxy NAME.NAMESPACE.
-    wanted = [f"{pod['metadata']['name']}.{pod['metadata']['namespace']}" for pod in having if not pods.finished(pod)]
-    away = [name for name in wanted if name not in connected]
+    rows = istiods.latest(row for found in live.map(partial(istiods.connected, live), running) for row in found)
+    away = [name for name in wanted if name not in rows]
     if away:
         raise Failed(f"{len(away)} of {counted(len(wanted), 'proxy')} not connected to any istiod: {listed(away)}")
-    behind = {name: why for name in wanted if (why := _behind(connected[name]))}
+    behind = {name: why for name in wanted if (why := rows[name].behind)}
     if behind:
         name, why = min(behind.items())
         raise Failed(f"{len(behind)} of {counted(len(wanted), 'proxy')} not in step, first {name}: {why}")
-    return f"{counted(len(wanted), 'proxy')}, {counted(len(istiods), 'istiod')} asked"
-
-
-def _connected(live: Session, pod: Object) -> list[Object]:
-    """What one istiod knows about the proxies that are connected to it (SyncStatus in istio's pilot/pkg/xds)."""
-    metadata = pod["metadata"]
-    status, body = portforward.http_get(live, metadata["namespace"], metadata["name"], MONITORING, "/debug/syncz")
-    try:
-        rows = json.loads(body) if status == 200 else None
-    except ValueError:
-        rows = None
-    if not isinstance(rows, list):
-        raise NotVerified(f"{pods.name(pod)} answers {status} to /debug/syncz, not with a list of proxies")
-    return rows
-
-
-def _behind(row: Object) -> str:
-    """Why a proxy has not the configuration that it was sent last, "" when it has."""
-    for kind, state in sorted((row.get("resources") or {}).items()):
-        name = kind.rpartition(".")[2]
-        if state.get("lastError"):
-            return f"it refused {name}: {state['lastError']}"
-        if state.get("sent") and state.get("sent") != state.get("acked"):
-            return f"it has not taken the last {name} yet"
-    for key, sent in row.items():
-        # An older istiod has no table of resources, only these pairs.
-        if key.endswith("_sent") and sent and sent != row.get(f"{key[:-5]}_acked"):
-            return f"it has not taken the last {key[:-5]} yet"
-    return ""
+    return f"{counted(len(wanted), 'proxy')}, {counted(len(running), 'istiod')} asked"
 
 
 CHECKS = (

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 from meshwright import cluster, pods
+from meshwright import istiods as asking
 from meshwright.check import Failed, NotVerified
 from meshwright.environment import Environment
 from meshwright.kube import Session
 from meshwright.target import Target
+from meshwright.wording import counted, listed
 
 __all__ = [
-    "MONITORING",
     "Object",
     "counted",
     "has_istiod",
@@ -25,11 +25,6 @@ __all__ = [
 ]
 
 Object = dict[str, Any]
-
-MONITORING = 15014
-"""The port at which istiod answers questions about itself, in plain HTTP."""
-
-_SHOWN = 5
 
 
 def session(target: Target, env: Environment) -> Session:
@@ -59,11 +54,12 @@ def istiods(env: Environment) -> str:
     return f"app=istiod,istio.io/rev={revision(env)}"
 
 
-def ready_istiods(live: Session, env: Environment) -> list[Object]:
-    """The ready pods of the environment's istiod. Raises Failed where there are none."""
-    found = [pod for pod in live.list("v1", "Pod", env.istio.namespace, labels=istiods(env)) if pods.ready(pod)]
+def ready_istiods(live: Session, env: Environment, *, every: bool = False) -> list[asking.Istiod]:
+    """The ready istiods of the environment's revision, or of `every` one. Raises Failed where there are none."""
+    found = [each for each in asking.ready(live, env) if every or each.revision == revision(env)]
     if not found:
-        raise Failed(f"no pod with {istiods(env)} is ready in namespace {env.istio.namespace}")
+        what = "app=istiod" if every else istiods(env)
+        raise Failed(f"no pod with {what} is ready in namespace {env.istio.namespace}")
     return found
 
 
@@ -78,15 +74,3 @@ def injected(live: Session) -> list[Object]:
         and not pods.finished(pod)
         and pods.wants_sidecar(pod, around)
     ]
-
-
-def listed(names: Iterable[str]) -> str:
-    """Names for a sentence, sorted; the first five and how many more."""
-    names = sorted(names)
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more
-
-
-def counted(count: int, noun: str) -> str:
-    """`1 pod`, `2 pods`."""
-    return f"{count} {noun}" if count == 1 else f"{count} {'proxies' if noun == 'proxy' else noun + 's'}"
