@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 from meshwright import documents, process
 from meshwright.errors import BadInput, MeshwrightError, ProcessError
 
-__all__ = ["Manifest", "kustomized", "read", "sources"]
+__all__ = ["Manifest", "checked", "kustomized", "read", "sources", "unique"]
 
 _SUFFIXES = (".yaml", ".yml", ".json")
 _KUSTOMIZATION = ("kustomization.yaml", "kustomization.yml", "Kustomization")
@@ -51,7 +51,12 @@ def read(root: Path, paths: Sequence[str], kubectl: str) -> list[Manifest]:
     for its YAML and JSON files, sorted. Raises BadInput: a path that is not there, a file that is not YAML, something
     that is not a Kubernetes object, two of one name, one that is too large for the API server.
     """
-    found = [manifest for path in paths for manifest in _under(root, path, kubectl)]
+    return unique(manifest for path in paths for manifest in _under(root, path, kubectl))
+
+
+def unique(found: Iterable[Manifest]) -> list[Manifest]:
+    """`found` as a list. Raises BadInput: two of them are the same object."""
+    found = list(found)
     places: dict[tuple[str, ...], str] = {}
     for manifest in found:
         kind, metadata = manifest.obj["kind"], manifest.obj["metadata"]
@@ -128,12 +133,13 @@ def _objects(text: str, name: str, *, built: bool = False) -> Iterator[Manifest]
             lines = document.items if not built else ()
             for index, item in enumerate(items):
                 at = f"{name}:{lines[index]}" if lines else place
-                yield Manifest(_checked(item, at), at, built)
+                yield Manifest(checked(item, at), at, built)
         else:
-            yield Manifest(_checked(value, place), place, built)
+            yield Manifest(checked(value, place), place, built)
 
 
-def _checked(obj: Any, place: str) -> dict[str, Any]:
+def checked(obj: Any, place: str) -> dict[str, Any]:
+    """`obj`, when it is a Kubernetes object that may be sent. Raises BadInput with `place`."""
     if not isinstance(obj, dict):
         raise BadInput(f"{place}: a Kubernetes object is a mapping, this is {_called(obj)}")
     for path in (("apiVersion",), ("kind",), ("metadata", "name")):

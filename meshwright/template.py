@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from meshwright.project import Project
 
 __all__ = ["render"]
 
+_NOT_IN_YAML = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 _OWN = Path(__file__).with_name("templates")
 
 
@@ -25,9 +28,15 @@ def _jinja(folder: Path) -> Environment:
         autoescape=False,
         keep_trailing_newline=True,
     )
-    # JSON escapes what is beyond U+FFFF as a pair of surrogates, which is no character in YAML.
-    jinja.policies["json.dumps_kwargs"] = {"sort_keys": True, "ensure_ascii": False}
+    jinja.policies["json.dumps_function"] = _json
     return jinja
+
+
+def _json(value: Any, **_: Any) -> str:
+    """JSON that is YAML too. What is beyond U+FFFF stands as itself: as a pair of surrogates it would be no character.
+    What YAML takes for a line end, or not for a character at all (YAML 1.1, 5.1 and 5.4), is escaped."""
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False)
+    return _NOT_IN_YAML.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def render(project: Project, name: str, /, **values: Any) -> str:

@@ -53,6 +53,11 @@ def load(project: Project, name: str) -> Loaded:
     problems += found
     if env is not None:
         problems += rules.check(env, merged)
+        if type(env) is not Environment:
+            # It has objects; only then is it worth the import.
+            from meshwright.environment.mesh.rules import RULES
+
+            problems += rules.check(env, merged, RULES)
     if env is None or problems:
         raise _bad(problems, files)
     sources = _sources(merged)

@@ -33,9 +33,10 @@ class Rule:
     broken: Callable[[Environment], Iterable[Broken]]
 
 
-def check(env: Environment, tree: Node) -> list[Problem]:
-    """Every rule that `env` breaks, at the values in `tree` that break it. The hint is the rule's own sentence."""
-    return [_problem(broken, rule, tree) for rule in RULES for broken in rule.broken(env)]
+def check(env: Environment, tree: Node, rules: Iterable[Rule] | None = None) -> list[Problem]:
+    """Every one of `rules` (`RULES` where absent) that `env` breaks, at the values in `tree` that break it. The hint is
+    the rule's own sentence."""
+    return [_problem(broken, rule, tree) for rule in (RULES if rules is None else rules) for broken in rule.broken(env)]
 
 
 def _problem(broken: Broken, rule: Rule, tree: Node) -> Problem:

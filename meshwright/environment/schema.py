@@ -9,33 +9,35 @@ import ast
 import inspect
 import json
 import sys
+from collections.abc import Iterable
 from itertools import pairwise
 from typing import Any
 
-from meshwright.environment import certs, model
-from meshwright.environment.model import Environment
+from meshwright.environment.base import Model
+from meshwright.environment.mesh.resources import MeshEnvironment
 
 __all__ = ["schema", "text"]
-
-# The modules that the model is written in.
-_MODULES = (model, certs)
 
 
 def schema() -> dict[str, Any]:
     """The schema of one file. Each file has only a part of the values, so nothing is required but inside lists, which
     are replaced whole."""
-    made = Environment.model_json_schema(by_alias=True)
+    made = MeshEnvironment.model_json_schema(by_alias=True)
     # The name comes from the file's own.
     del made["properties"]["name"]
-    definitions = {"Environment": made, **made["$defs"]}
+    definitions = {MeshEnvironment.__name__: made, **made["$defs"]}
     whole = _in_lists(made)
     for name, definition in definitions.items():
         if name not in whole:
             definition.pop("required", None)
-    for made_of, name, field, said in _docstrings():
-        if name in definitions:
-            key = getattr(made_of, name).model_fields[field].alias or field
-            definitions[name]["properties"].get(key, {})["description"] = said
+    models = _models(Model)
+    said = _docstrings({cls.__module__ for cls in models})
+    for cls in models:
+        for name, field in cls.model_fields.items() if cls.__name__ in definitions else ():
+            # A field that is inherited is explained where it is written.
+            found = [said[_key(base, name)] for base in cls.__mro__ if _key(base, name) in said]
+            shown = definitions[cls.__name__]["properties"].get(field.alias or name, {})
+            shown.update({"description": found[0]} if found else {})
     _simplify(made)
     head = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -49,20 +51,29 @@ def text() -> str:
     return json.dumps(schema(), indent=2, ensure_ascii=False) + "\n"
 
 
-def _docstrings() -> list[tuple[Any, str, str, str]]:
-    """Module, class, field and docstring of the model's fields.
+def _models(base: type[Model]) -> list[type[Model]]:
+    """Every model that the values are written in."""
+    return [cls for sub in base.__subclasses__() for cls in (sub, *_models(sub))]
+
+
+def _key(cls: type, field: str) -> tuple[str, str, str]:
+    return cls.__module__, cls.__name__, field
+
+
+def _docstrings(modules: Iterable[str]) -> dict[tuple[str, str, str], str]:
+    """The docstrings of the models' fields, by module, class and field.
 
     pydantic's `use_attribute_docstrings` does the same, but each time that the model is imported: 16 ms for every run.
     """
-    return [
-        (module, body.name, field.target.id, after.value.value)
-        for module in _MODULES
-        for body in ast.parse(inspect.getsource(module)).body
+    return {
+        (module, body.name, field.target.id): after.value.value
+        for module in modules
+        for body in ast.parse(inspect.getsource(sys.modules[module])).body
         if isinstance(body, ast.ClassDef)
         for field, after in pairwise(body.body)
         if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
         if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant) and isinstance(after.value.value, str)
-    ]
+    }
 
 
 def _in_lists(value: Any) -> set[str]:

@@ -12,6 +12,7 @@ from pydantic.fields import FieldInfo
 from meshwright.environment.model import Environment
 from meshwright.environment.problems import Path, listed
 from meshwright.environment.vocabulary import Words
+from meshwright.environment.whole import model_for
 
 __all__ = ["Type", "choices", "described", "key_type", "keys", "takes", "type_at"]
 
@@ -28,7 +29,7 @@ def type_at(path: Path, values: Any) -> Type:
 
     `values` is the data, which need not have the path; it decides which kind of cluster is meant.
     """
-    found = Type(Environment)
+    found: Type = Type(model_for(values))
     for part in path:
         if isinstance(values, dict):
             values = values.get(part)
@@ -44,7 +45,8 @@ def keys(at: Type) -> list[str]:
     """The keys of the model that `at` is (of all of them where it is not yet known which), as files have them."""
     found = [field.alias or name for model in _models(at) for name, field in model.model_fields.items()]
     # An environment's name is the name of its files.
-    return [key for key in dict.fromkeys(found) if (at.bare, key) != (Environment, "name")]
+    whole = isinstance(at.bare, type) and issubclass(at.bare, Environment)
+    return [key for key in dict.fromkeys(found) if not (whole and key == "name")]
 
 
 def key_type(at: Type) -> Type:
@@ -82,6 +84,7 @@ def _described(at: Type) -> list[str]:
 
 _WORDS: Mapping[Any, str] = {
     bool: "true or false",
+    float: "a number",
     str: "text",
     list: "a list",
     dict: "a mapping",

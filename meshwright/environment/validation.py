@@ -13,6 +13,7 @@ from meshwright.environment.problems import Path, Problem, dotted, nearest, shor
 from meshwright.environment.scalars import resolve
 from meshwright.environment.tree import Node, Place, find, plain
 from meshwright.environment.types import Type, choices, described, key_type, keys, takes, type_at
+from meshwright.environment.whole import model_for
 
 __all__ = ["validate"]
 
@@ -28,7 +29,7 @@ def validate(tree: Node, name: str) -> tuple[Environment | None, list[Problem]]:
         problems = []
     try:
         # By alias only: a file has one way to spell a key.
-        env = Environment.model_validate({**values, "name": name}, by_alias=True, by_name=False)
+        env = model_for(values).model_validate({**values, "name": name}, by_alias=True, by_name=False)
     except ValidationError as error:
         return None, problems + _problems(tree, values, error.errors(include_url=False))
     return (None, problems) if problems else (env, [])

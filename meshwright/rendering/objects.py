@@ -1,0 +1,105 @@
+"""Values into manifests: one template per kind, strictly, and the same every time."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from meshwright import documents, template
+from meshwright.environment import Environment
+from meshwright.environment.mesh.credential import CertManagerCredential, FileCredential, SelfSignedCredential
+from meshwright.environment.mesh.resources import MeshEnvironment
+from meshwright.environment.mesh.words import MeshObject
+from meshwright.environment.problems import Path
+from meshwright.errors import BadInput
+from meshwright.manifests import Manifest, checked
+from meshwright.project import Project
+from meshwright.rendering import credentials
+from meshwright.rendering.hosts import cluster_domain, completed
+from meshwright.rendering.kinds import KINDS, Kind
+
+__all__ = ["rendered"]
+
+_UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
+_WITH_HOSTS = frozenset({"virtual_services", "destination_rules"})
+_METADATA = frozenset({"labels", "annotations"})
+
+
+def rendered(project: Project, env: Environment) -> list[Manifest]:
+    """The objects of the environment's values, in the order of the values; the place of each is that of its value.
+
+    Raises BadInput: a template with a mistake or that makes no Kubernetes object, a credential that cannot be read.
+    """
+    return list(_rendered(project, env))
+
+
+def _rendered(project: Project, env: Environment) -> Iterator[Manifest]:
+    if not isinstance(env, MeshEnvironment):
+        return
+    for kind in KINDS:
+        found: Any = env.resources
+        for part in kind.values:
+            found = getattr(found, part)
+        for key, obj in found.items():
+            yield from _of_one(project, env, kind, key, obj)
+
+
+def _of_one(project: Project, env: Environment, kind: Kind, key: str, obj: MeshObject) -> Iterator[Manifest]:
+    path: Path = ("resources", *kind.values, key)
+    place = env.where(*path)
+    text = template.render(project, kind.template, **_values(project, env, kind, path, obj))
+    name = f"{place}: templates/{kind.template} as rendered"
+    for document in documents.read(text, name):
+        yield Manifest(checked(document.value, f"{name}:{document.line}"), place)
+
+
+def _values(project: Project, env: Environment, kind: Kind, path: Path, obj: MeshObject) -> dict[str, Any]:
+    """What a template gets: docs/templates/README.md is the same list in words."""
+    namespace, _, name = str(path[-1]).partition("/")
+    domain = cluster_domain(env)
+    given = obj.given()
+    spec = {part: value for part, value in given.items() if part not in _METADATA}
+    values: dict[str, Any] = {
+        "name": name,
+        "namespace": namespace,
+        "metadata": {"name": name, "namespace": namespace, **{key: given[key] for key in _METADATA if given.get(key)}},
+        "spec": completed(spec, namespace, domain) if kind.values[-1] in _WITH_HOSTS else spec,
+        "cluster_domain": domain,
+    }
+    if kind.values == ("rate_limits",):
+        values["spec"] = _limits(spec)
+        values["proxy_version"] = spec.get("proxy_version") or proxies_of(env)
+    elif kind.values == ("egress",):
+        values["spec"] = {"endpoints": [], "originateTls": False, **spec}
+    elif kind.values == ("credentials",):
+        assert isinstance(obj, FileCredential | SelfSignedCredential | CertManagerCredential)
+        values["data"] = credentials.data(project, env, path, obj)
+    return values
+
+
+def _limits(spec: dict[str, Any]) -> dict[str, Any]:
+    """A rate limit with every key that the template asks for, and times as Envoy takes them."""
+    whole = {"local": None, "service": None, "routes": [], **spec}
+    whole["routes"] = [{"route": None, "local": None, "rate_limits": [], **route} for route in whole["routes"]]
+    for part in (whole, *whole["routes"]):
+        if part["local"]:
+            part["local"] = {**part["local"], "fill_interval": seconds(part["local"]["fill_interval"])}
+    if service := whole["service"]:
+        whole["service"] = {"failure_mode_deny": False, **service, "timeout": seconds(service["timeout"])}
+    return whole
+
+
+def proxies_of(env: Environment) -> str:
+    """RE2 for the versions of the proxies of the environment's Istio. Raises BadInput."""
+    version = env.istio.tag or env.istio.version
+    found = re.match(r"v?([0-9]+)\.([0-9]+)", version) or re.match(r"([0-9]+)\.([0-9]+)", env.istio.version)
+    if found is None:
+        raise BadInput(f"istio.version {env.istio.version} ({env.where('istio', 'version')}) has no minor version")
+    return rf"^{found[1]}\.{found[2]}[.-].*"
+
+
+def seconds(duration: str) -> str:
+    """A duration as Envoy takes it: "0.25s" for "250ms"."""
+    whole = sum(float(number) * _UNITS[unit] for number, unit in re.findall(r"([0-9.]+)(h|ms|m|s)", duration))
+    return f"{whole:.9f}".rstrip("0").rstrip(".") + "s"
