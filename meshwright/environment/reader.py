@@ -20,7 +20,7 @@ __all__ = ["MAX_BYTES", "MAX_DEPTH", "MAX_VALUES", "read"]
 
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 50
-MAX_VALUES = 20_000
+MAX_VALUES = 200_000
 """How many values a file may have, those behind aliases counted each time."""
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

@@ -21,9 +21,10 @@ def parts(value: Any, path: Path = ()) -> Iterator[tuple[Path, BaseModel]]:
     """`value` and all models in it, outer ones first, that a file gives."""
     if isinstance(value, BaseModel):
         yield path, value
-        for name in type(value).model_fields:
-            if name in value.model_fields_set:
-                yield from parts(getattr(value, name), (*path, spelled(type(value), name)))
+        given = value.model_fields_set
+        for name, inner in value.__dict__.items():
+            if name in given and isinstance(inner, BaseModel | dict | list):
+                yield from parts(inner, (*path, spelled(type(value), name)))
     elif isinstance(value, dict):
         for key, inner in value.items():
             yield from parts(inner, (*path, key))

@@ -121,7 +121,7 @@ def test_a_value_behind_an_alias_is_at_its_anchor_and_its_key_at_the_alias() -> 
         ),
         (
             "a0: &a0 x\n" + "\n".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 20)),
-            f"f.yaml:6:15: the file has more than {MAX_VALUES} values, aliases counted each time",
+            f"f.yaml:7:15: the file has more than {MAX_VALUES} values, aliases counted each time",
         ),
     ],
 )
