@@ -6,10 +6,10 @@ MW := .venv/bin/python -m meshwright
 ENV ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit e2e bench soak lint docs schema pin lock clean
+.PHONY: help demo test unit e2e bench bench-objects soak lint docs schema pin lock clean
 
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
 
 .venv/ready: requirements.lock pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "python3 is missing: apt-get install -y python3-venv" >&2; exit 1; }
@@ -37,6 +37,10 @@ e2e: .venv/ready ## Tests on a real mesh in the lab (builds the lab where it is 
 
 bench: .venv/ready ## Figures for docs/benchmarks.md
 	.venv/bin/python tests/bench/run.py
+	.venv/bin/python tests/bench/objects.py
+
+bench-objects: .venv/ready ## Those of planning and applying alone (SIZES=10,1000 chooses)
+	.venv/bin/python tests/bench/objects.py $(if $(SIZES),--sizes $(SIZES))
 
 soak: .venv/ready ## Long tests: a bring-up killed at thirty instants
 	.venv/bin/python -m pytest tests/soak -v
