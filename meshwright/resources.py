@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
-from meshwright import applyset, cluster, istio, manifests, objects, prerequisites, tools
+from meshwright import applyset, cluster, istio, manifests, objects, prerequisites, rendering, tools
 from meshwright.environment import Environment
 from meshwright.errors import MeshwrightError, Refused
 from meshwright.kube import ApiError, Session, wait
@@ -25,7 +25,13 @@ def set_name(env: Environment) -> str:
 
 def wanted(target: Target, env: Environment) -> list[manifests.Manifest]:
     """The objects that the environment wants, with their places. Raises BadInput."""
-    return manifests.read(target.project.root, env.resources.manifests, _kubectl(target, env) or "kubectl")
+    return _found(target, env, env.resources.manifests, _kubectl(target, env) or "kubectl")
+
+
+def _found(target: Target, env: Environment, paths: Sequence[str], kubectl: str) -> list[manifests.Manifest]:
+    """What the values say, and what the manifests under `paths` do."""
+    written = manifests.read(target.project.root, paths, kubectl)
+    return manifests.unique([*rendering.rendered(target.project, env), *written])
 
 
 def _kubectl(target: Target, env: Environment) -> str | None:
@@ -37,7 +43,7 @@ def _plan(target: Target, env: Environment) -> Plan:
     root, paths = target.project.root, env.resources.manifests
     built = manifests.kustomized(root, paths)
     buildable = not built or not target.local or _kubectl(target, env) is not None
-    found = wanted(target, env) if buildable else manifests.read(root, [p for p in paths if p not in built], "")
+    found = wanted(target, env) if buildable else _found(target, env, [p for p in paths if p not in built], "")
     # Before kubectl is there, only its sources can be bound by an approval.
     desired = digest([[m.obj for m in found if not m.built], manifests.sources(root, paths)])
     if not buildable:
@@ -45,7 +51,8 @@ def _plan(target: Target, env: Environment) -> Plan:
     session = cluster.session(target, env)
     if session is None:
         return Plan("resources", desired, after="cluster" if found else "")
-    return planned(session, env, found, desired, allow_empty=env.resources.allow_empty)
+    empty, adopt = env.resources.allow_empty, target.shared.options.adopt
+    return planned(session, env, found, desired, allow_empty=empty, adopt=adopt)
 
 
 def planned(
@@ -56,18 +63,21 @@ def planned(
     *,
     leave: Sequence[objects.Object] = (),
     allow_empty: bool = False,
+    adopt: Collection[str] = (),
 ) -> Plan:
     """The plan that makes the cluster have exactly the objects of `found`, of those that the environment keeps.
 
-    `desired` is the digest of the desired state. Members in `leave` are neither compared nor deleted. Raises BadInput,
-    naming an object's place, and Refused, as `objects.compare` and `applyset.pruned` do.
+    `desired` is the digest of the desired state. Members in `leave` are neither compared nor deleted. Objects named in
+    `adopt` are taken over from other managers. Raises BadInput, naming an object's place, and Refused, as
+    `objects.compare` and `applyset.pruned` do.
     """
     if waits_for := prerequisites.unknown(session, found):
         return Plan("resources", desired, after=waits_for)
     name = set_name(env)
     objs = [applyset.member(prerequisites.scoped(session, manifest.obj), name) for manifest in found]
     members = [*objs, *leave]
-    compared = objects.compare(session, objs)
+    places = {objects.key(obj): manifest.place for obj, manifest in zip(objs, found, strict=True)}
+    compared = objects.compare(session, objs, adopt=adopt, places=places, try_new=True)
     if waits_for := prerequisites.homeless(session, env, found, compared.changes):
         return Plan("resources", desired, after=waits_for)
     applyset.unshared(session, compared.changes)
@@ -99,6 +109,7 @@ def apply(target: Target, env: Environment, plan: Plan) -> None:
     if session is None:
         raise MeshwrightError("there is no cluster to apply resources to")
     name, members = set_name(env), plan.objects or ()
+    adopt, pace = target.shared.options.adopt, env.resources.pace
     changes = [change for change in plan.changes if change.action is not Action.DESTROY]
     crds = [change for change in changes if change.kind == _CRD]
     rest = [change for change in changes if change.kind not in ("Namespace", _CRD)]
@@ -108,13 +119,13 @@ def apply(target: Target, env: Environment, plan: Plan) -> None:
     session.apply(namespace)
     # First the set that covers both what is and what is to be: a run that is killed now forgets nothing.
     session.apply(applyset.parent(name, members, also=applyset.kept(session, name)))
-    objects.apply(session, [change for change in changes if change.kind == "Namespace"])
+    objects.apply(session, [change for change in changes if change.kind == "Namespace"], adopt=adopt)
     if crds:
-        objects.apply(session, crds, pace=env.resources.pace)
+        objects.apply(session, crds, adopt=adopt, pace=pace)
         wait.ready(session, wait.refs(change.payload for change in crds), timeout=60, say=target.say)
         session.forget_kinds()
-    objects.apply(session, rest, pace=env.resources.pace)
-    _delete_all(session, plan.changes, env.resources.pace)
+    objects.apply(session, rest, adopt=adopt, pace=pace)
+    _delete_all(session, plan.changes, pace)
     session.apply(applyset.parent(name, members))
     written: Iterable[objects.Object] = members if plan.unfinished else (change.payload for change in rest)
     wait.ready(session, wait.refs(written), timeout=env.istio.timeout, say=target.say)

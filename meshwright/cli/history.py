@@ -142,7 +142,8 @@ def _details(record: Record) -> Iterator[tuple[str, str]]:
     yield "cluster", record.cluster or ""
     for index, step in enumerate(record.steps):
         took = "" if step["seconds"] is None else f" ({step['seconds']:.1f} s)"
-        yield "" if index else "steps", f"{step['step']}: {step['state']}{took}"
+        kept = f", its objects are kept as {step['kept'][:19]}" if step.get("kept") else ""
+        yield "" if index else "steps", f"{step['step']}: {step['state']}{took}{kept}"
     failed = [each for each in record.checks if each["state"] != "ok"]
     if record.checks:
         yield "checks", f"{len(record.checks)} made, {len(failed)} of them not ok"

@@ -59,7 +59,9 @@ def run_steps(steps: Sequence[Step]) -> None:
 def _execution(steps: Sequence[Step]) -> Execution:
     values: Values = host.data.meshwright
     data = {
-        key: host.data.get(key) for key in ("approved", "allow_recreate", "reason") if host.data.get(key) is not None
+        key: host.data.get(key)
+        for key in ("approved", "allow_recreate", "reason", "adopt", "to")
+        if host.data.get(key) is not None
     }
     target = target_of(host, values.project)
     journal = Journal.of_process()
@@ -72,7 +74,13 @@ def _execution(steps: Sequence[Step]) -> Execution:
     options = Options.of(data, host.name)
     deploy = Path(state.current_exec_filename or "").stem
     return Execution(
-        target, values.env, steps, options, journal, run=_run_of(values.env.name, options, data.get("approved"), journal), deploy=deploy
+        target,
+        values.env,
+        steps,
+        options,
+        journal,
+        run=_run_of(values.env.name, options, data.get("approved"), journal),
+        deploy=deploy,
     )
 
 

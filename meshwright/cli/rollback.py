@@ -1,0 +1,103 @@
+"""`meshwright rollback`."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from meshwright import resources
+from meshwright.cli.child import run_deploy
+from meshwright.cli.common import (
+    approved_data,
+    environment_argument,
+    json_option,
+    opened,
+    reason_data,
+    reason_option,
+    targets,
+)
+from meshwright.cli.consent import ask
+from meshwright.cli.output import Output, coloured
+from meshwright.cli.plan import document
+from meshwright.cli.planned import planned
+from meshwright.environment import Loaded
+from meshwright.errors import Exit, MeshwrightError
+from meshwright.options import Options
+from meshwright.plan import Plan, approval
+from meshwright.project import Project
+from meshwright.render import plan_lines, summary
+
+__all__ = ["command"]
+
+_MOST = 5
+
+
+@click.command(
+    "rollback",
+    help="Go back to the resources of ENV as an earlier apply left them: show the plan, ask, and do it. The values are "
+    "not touched.",
+    epilog="Example: meshwright rollback lab --to 20261122-171500-af2d38",
+)
+@environment_argument
+@json_option
+@click.option(
+    "--to",
+    metavar="RECORD",
+    default="",
+    help="The record (or its beginning; see `meshwright history`) to whose end to go back. Default: the last objects "
+    "that were others than the present ones.",
+)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--plan", "plan_only", is_flag=True, help="Show the plan and stop.")
+@reason_option
+def command(environment: str, as_json: bool, to: str, yes: bool, plan_only: bool, reason: str) -> int:
+    """Plans, stops with 0 when there is nothing to do, else runs deploys/rollback.py with the digest that was approved,
+    and says what the values would bring back."""
+    output = Output(as_json, "rollback", environment)
+    project, loaded = opened(environment)
+    made = planned(project, loaded, "rollback", Options(to=to), quiet=as_json, admit=True)
+    plans = made.plans
+    output.answer(coloured(line) for line in plan_lines(plans))
+    if plan_only:
+        document(output, plans, digests=made.approved)
+        return Exit.OK
+    if made.refusals:
+        raise made.refusals[0]
+    if not made.changes:
+        output.document(ok=True, summary=summary(plans), steps=[], digest=approval(plans))
+        return Exit.OK
+    ask(loaded.env, yes=yes)
+    data = reason_data(reason) | approved_data(made.approved) | ({"to": json.dumps(to)} if to else {})
+    done = run_deploy(project, environment, "rollback", data, say=output.human)
+    pending = _pending(output, project, loaded, quiet=as_json) if done.exit is Exit.OK else None
+    output.document(
+        ok=done.exit is Exit.OK,
+        summary={**summary(plans), "changed": done.changed},
+        steps=done.steps,
+        digest=approval(plans),
+        pending=pending,
+        **({"error": done.error} if done.error else {}),
+    )
+    return done.exit
+
+
+def _pending(output: Output, project: Project, loaded: Loaded, *, quiet: bool) -> list[dict[str, Any]] | None:
+    """What the values would bring back, said and as JSON; None where that cannot be found out."""
+    plans: list[Plan] = []
+    with targets(project, loaded, quiet=quiet) as hosts:
+        try:
+            plans = [resources.apply_all.plan(target, loaded.env) for target in hosts]
+        except MeshwrightError as error:
+            output.human(f"what the values would change now could not be found out: {error.message}")
+            return None
+    changes = [change for plan in plans for change in plan.changes]
+    if changes:
+        names = [f"{change.action.value} {change.kind} {change.name}" for change in changes[:_MOST]]
+        more = f" and {len(changes) - _MOST} more" if len(changes) > _MOST else ""
+        output.human(f"the values still say otherwise; the next apply would do this: {', '.join(names)}{more}")
+        output.human(
+            f"hint: put it into the files; `meshwright plan {loaded.env.name} resources` shows what is left to do"
+        )
+    return [change.as_json() for change in changes]
