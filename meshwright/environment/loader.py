@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path as File
 from typing import Any
 
-from meshwright.environment import naming, rules
+from meshwright.environment import naming, rules, secrets
 from meshwright.environment.model import Environment
 from meshwright.environment.problems import BadValues, Path, Problem, nearest
 from meshwright.environment.reader import MAX_BYTES, read
@@ -49,10 +49,15 @@ def load(project: Project, name: str) -> Loaded:
     if base is None or over is None:
         raise _bad(problems, files)
     merged = merge(base, over)
+    problems += secrets.check(merged)
     env, found = validate(merged, name)
     problems += found
     if env is not None:
         problems += rules.check(env, merged)
+        if env.windows is not None:
+            from meshwright.windows.rules import RULES as OF_WINDOWS
+
+            problems += rules.check(env, merged, OF_WINDOWS)
         if type(env) is not Environment:
             # It has objects; only then is it worth the import.
             from meshwright.environment.mesh.rules import RULES

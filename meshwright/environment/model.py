@@ -13,6 +13,8 @@ from pydantic import BeforeValidator, Field, PrivateAttr
 
 from meshwright.environment.base import Model
 from meshwright.environment.certs import Certs
+from meshwright.environment.limits import Limits
+from meshwright.environment.maintenance import Windows
 from meshwright.environment.problems import Path
 from meshwright.environment.vocabulary import (
     HostName,
@@ -247,6 +249,8 @@ class Environment(Model):
     """The environment's name. It comes from the names of its files and is never in them."""
     protected: bool = False
     """A protected environment asks for its name or a saved plan before any change and is never destroyed."""
+    limits: Limits = Limits()
+    """The most that one run may do to a protected environment."""
     hosts: Annotated[list[AnyHost], Field(min_length=1), Words("a list of at least one host")] = [Host(name="@local")]
     """The hosts to talk through."""
     engine: Engine = Engine()
@@ -267,6 +271,8 @@ class Environment(Model):
     """The environment's own objects in the cluster."""
     certs: Certs = Certs()
     """How long certificates must still last."""
+    windows: Windows | None = None
+    """When the environment may be changed; at any time where absent."""
 
     _sources: Mapping[Path, tuple[str, int]] = PrivateAttr(default_factory=dict)
 

@@ -16,6 +16,10 @@ def test_every_value_has_its_source(project: Callable[..., Project], k3d: str) -
     shown = show(load(project(k3d + "protected: false\nistio: {values: {a: ['1.30', {b: no way}]}}\n"), "lab"))
     assert shown.lines == (
         "protected: false                 # group_data/lab.yaml:4",
+        "limits:",
+        "  deletions: 10                  # default",
+        "  changes: 100                   # default",
+        "  restarts: 10                   # default",
         "hosts:",
         '  - name: "@local"               # default',
         "engine:",

@@ -20,7 +20,8 @@ from meshwright.project import Project
 
 CLUSTER = "kind, name, image, tools_image, servers, agents, loadbalancer, api_port, registries, volumes, disable, "
 CLUSTER += "k3s_args, timeout"
-ROOT = "protected, hosts, engine, cluster, tools, istio, namespaces, ingress, bookinfo, resources, certs"
+ROOT = "protected, limits, hosts, engine, cluster, tools, istio, namespaces, ingress, bookinfo, resources, certs, "
+ROOT += "windows"
 ISTIO = "version, hub, tag, profile, revision, namespace, components, meshConfig, values, timeout"
 NAME = "characters: a-z, 0-9 and -, at both ends no -"
 EXISTING = "cluster: {kind: existing, context: c}\n"
@@ -334,6 +335,14 @@ WHOLE: dict[str, dict[str, Any]] = {
         },
         "bookinfo": {"enabled": True, "namespace": "bookinfo", "hub": "h", "tag": "t", "timeout": 1},
         "resources": {"manifests": ["m"], "pace": 1, "allow_empty": False},
+        "limits": {"deletions": 1, "changes": 1, "restarts": 1},
+        "windows": {
+            "timezone": "Europe/Berlin",
+            "allow": {"nights": {"cron": "0 22 * * *", "duration": "4h", "weekly": None}},
+            "deny": {"payday": {"cron": None, "duration": None, "weekly": "mon 22:00-23:00"}},
+            "blackouts": ["2026-12-24"],
+            "cutoff": "30m",
+        },
         "certs": {
             "root_days_warn": 9,
             "root_days_fail": 1,
