@@ -30,6 +30,7 @@ _FILES = ("ca-cert.pem", "ca-key.pem", "cert-chain.pem", "root-cert.pem")
 _TLS_FILES = ("tls.crt", "tls.key", "ca.crt")
 _CERTIFICATES = ("ca-cert.pem", "cert-chain.pem", "root-cert.pem", "tls.crt", "ca.crt")
 _MADE_BY_ISTIOD = "istio-generated"
+_TLS = "kubernetes.io/tls"
 
 
 class Kind(StrEnum):
@@ -66,6 +67,11 @@ class Material:
     version: str = ""
 
     @property
+    def empty(self) -> bool:
+        """Whether it has none of the files that istiod looks for."""
+        return len(self.missing) == len(_TLS_FILES if self.layout == _TLS else _FILES)
+
+    @property
     def everything(self) -> tuple[Certificate, ...]:
         """All certificates in it, each once, signer first."""
         return tuple(dict.fromkeys((*self.signer, *self.chain, *self.roots)))
@@ -84,6 +90,13 @@ class Authority:
     roots: frozenset[Certificate] = frozenset()
     used: Material | None = None
     others: tuple[Material, ...] = ()
+
+    @property
+    def ordered(self) -> tuple[Certificate, ...]:
+        """The roots as the Secret has them: in order, with doubles."""
+        if self.used is None:
+            return ()
+        return self.used.signer if self.kind is Kind.SELF_SIGNED else self.used.roots
 
     @property
     def driven(self) -> bool:
@@ -110,8 +123,8 @@ def material(secret: Object) -> Material:
             raw = b""
         return bundle(raw, f"{name} of Secret {where}")
 
-    # istiod looks for its own names first.
-    tls = "ca-cert.pem" not in have and "tls.crt" in have
+    # Where tls.crt is, istiod looks for nothing else (detectSigningCABundleAndCRL).
+    tls = "tls.crt" in have
     wanted = _TLS_FILES if tls else _FILES
     names = ("tls.crt", "", "ca.crt") if tls else ("ca-cert.pem", "cert-chain.pem", "root-cert.pem")
     md5 = {
@@ -121,7 +134,7 @@ def material(secret: Object) -> Material:
     }
     return Material(
         where,
-        "kubernetes.io/tls" if tls else "istio",
+        _TLS if tls else "istio",
         read(names[0]),
         read(names[1]),
         read(names[2]),
@@ -177,7 +190,7 @@ def decide(plane: Plane | None, secrets: dict[str, Material], ca_addresses: Sequ
         why = f"Secret {plugged.secret} has no {', '.join(plugged.missing)}: istiod does not start with it"
         return Authority(Kind.INCOMPLETE, why, plugged.secret, used=plugged, others=_others(there, plugged))
     if plugged is not None:
-        kind = Kind.PLUGGED_TLS if plugged.layout == "kubernetes.io/tls" else Kind.PLUGGED
+        kind = Kind.PLUGGED_TLS if plugged.layout == _TLS else Kind.PLUGGED
         return Authority(
             kind,
             f"Secret {plugged.secret} is mounted into istiod and goes before {SELF_SIGNED_SECRET}",
@@ -193,7 +206,9 @@ def decide(plane: Plane | None, secrets: dict[str, Material], ca_addresses: Sequ
     return Authority(Kind.NONE, "there is no CA Secret: istiod makes one when it starts")
 
 
-def _self_signed(used: Material, there: tuple[Material, ...], why: str) -> Authority:
+def _self_signed(
+    used: Material, there: tuple[Material, ...], why: str, mounted: Sequence[Certificate] = ()
+) -> Authority:
     # istiod reads only ca-cert.pem of it: its first certificate signs, and all of them are handed out as roots. What
     # root-cert.pem says was true on the day the Secret was made.
     return Authority(
@@ -202,7 +217,7 @@ def _self_signed(used: Material, there: tuple[Material, ...], why: str) -> Autho
         used.secret,
         used.signer[0] if used.signer else None,
         used.signer,
-        frozenset(used.signer),
+        frozenset((*used.signer, *mounted)),
         used,
         _others(there, used),
     )
