@@ -11,10 +11,10 @@ import base64
 import hashlib
 from collections.abc import Iterable, Sequence
 
-from meshwright import difference, objects
+from meshwright import difference, objects, ownership
 from meshwright.errors import Refused
 from meshwright.kube import Session
-from meshwright.plan import Action, Change
+from meshwright.plan import Action, Blocked, Change
 
 __all__ = ["NAMESPACE", "identifier", "kept", "member", "parent", "pruned", "put_right", "unshared"]
 
@@ -157,4 +157,17 @@ def _identity(obj: objects.Object) -> tuple[str, str, str]:
 
 
 def _destroyed(obj: objects.Object) -> Change:
-    return Change(Action.DESTROY, obj["kind"], objects.title(obj), why="no longer in the values", payload=obj)
+    keeper = ownership.owner(obj)
+    blocked = _let_go(keeper, obj) if keeper else None
+    why = "no longer in the values"
+    return Change(Action.DESTROY, obj["kind"], objects.title(obj), why=why, payload=obj, blocked=blocked)
+
+
+def _let_go(keeper: str, obj: objects.Object) -> Blocked:
+    """A member that somebody else has taken over since: it is not ours to delete."""
+    space = f"-n {obj['metadata']['namespace']} " if obj["metadata"].get("namespace") else ""
+    return Blocked(
+        f"{keeper} keeps it now",
+        hint=f"Let go of it: `kubectl {space}label {_group_kind(obj)} {obj['metadata']['name']} {_PART_OF}-`",
+        patch={"metadata": {"labels": {_PART_OF: None}}},
+    )

@@ -64,7 +64,7 @@ def _plan(target: Target, env: Environment) -> Plan:
     if session.resource("networking.istio.io/v1", "Gateway") is None:
         return Plan("bookinfo", _desired(env), after="istio")
     objs = wanted(target, env)
-    compared = objects.compare(session, objs)
+    compared = objects.compare(session, objs, adopt=target.shared.options.adopt)
     return Plan(
         "bookinfo",
         _desired(env),
@@ -85,7 +85,7 @@ def _apply(target: Target, env: Environment, plan: Plan) -> None:
     if session is None:
         raise MeshwrightError("there is no cluster to deploy Bookinfo in")
     target.say(f"applying Bookinfo to namespace {env.bookinfo.namespace}")
-    objects.apply(session, plan.changes)
+    objects.apply(session, plan.changes, adopt=target.shared.options.adopt)
     written = plan.objects or () if plan.unfinished else [change.payload for change in plan.changes]
     deployments = wait.refs(written)
     wait.ready(session, deployments, timeout=env.bookinfo.timeout, say=target.say)

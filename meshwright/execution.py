@@ -10,12 +10,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 
-from meshwright import applied, cluster, identity
+from meshwright import access, admission, applied, cluster, identity, selection
 from meshwright.environment import Environment
 from meshwright.errors import MeshwrightError, Refused, Unreachable
 from meshwright.journal import Journal
 from meshwright.options import Options
-from meshwright.plan import Action, Change, Plan, approval
+from meshwright.plan import Action, Plan, approval
+from meshwright.rights import Right
 from meshwright.run import Member, Run
 from meshwright.step import Step
 from meshwright.target import Target
@@ -51,6 +52,7 @@ class Execution:
         self._run = run or Run(env.name, reason=options.reason, approved=options.approved)
         self._member = Member(target, deploy, tuple(step.name for step in steps), self._shown)
         self._done = 0
+        self._may: set[Right] = set()
 
     def join(self) -> None:
         """Tells the run that shares its lock and record with others that it will come to `begin`."""
@@ -59,6 +61,7 @@ class Execution:
     def preview(self) -> list[Plan]:
         """Plans every step against live state; raises what planning raises."""
         plans = list(self.previews())
+        selection.looked_at(plans, self.options.adopt, "--adopt")
         # A person may take an hour to read this.
         self.target.shared.look_again()
         return plans
@@ -158,19 +161,15 @@ class Execution:
     def _admit(self, step: Step, plan: Plan) -> None:
         if step.destructive and self.env.protected:
             raise Refused(f"{self.env.name} is protected: {step.name} is never done there")
-        blocked = [change for change in plan.changes if change.blocked]
-        if blocked:
-            raise _refusal(blocked)
-        for change in plan.changes:
-            if change.action is Action.RECREATE and not self.options.allow_recreate:
-                raise Refused(
-                    f"{change.kind} {change.name} must be recreated: {change.why}",
-                    hint="Everything in it is lost. If that is wanted, run again with --allow-recreate",
-                )
+        admission.admit(plan, self.options)
+        admission.within_limits({**self._shown, step.name: plan}.values(), self.env)
         if step.cluster:
             session = cluster.session(self.target, self.env)
             if session is not None:
                 identity.verify(self.target, self.env, session)
+                writing = {each.name for each in self.steps if each.cluster and not each.check}
+                plans = {**self._shown, step.name: plan}
+                access.admit(session, self.env, [p for p in plans.values() if p.step in writing], self._may)
 
     def _need_approval(self) -> None:
         # Also where somebody pressed enter at pyinfra's own question: that is not the environment's name.
@@ -246,13 +245,6 @@ class Execution:
         has not failed, was interrupted."""
         self._run.close()
         self.target.close()
-
-
-def _refusal(blocked: Sequence[Change]) -> Refused:
-    first = blocked[0]
-    assert first.blocked is not None
-    more = f" (and {len(blocked) - 1} more)" if len(blocked) > 1 else ""
-    return Refused(f"{first.kind} {first.name}: {first.blocked.reason}{more}", hint=first.blocked.hint)
 
 
 def _ends_cluster(step: Step, plan: Plan) -> bool:

@@ -34,7 +34,7 @@ def _plan(target: Target, env: Environment) -> Plan:
     session = cluster.session(target, env)
     if session is None:
         return Plan("namespaces", digest(objs), after="cluster")
-    compared = objects.compare(session, objs)
+    compared = objects.compare(session, objs, adopt=target.shared.options.adopt)
     return Plan(
         "namespaces",
         digest(objs),
@@ -54,7 +54,7 @@ def _apply(target: Target, env: Environment, plan: Plan) -> None:
     session = cluster.session(target, env)
     if session is None:
         raise MeshwrightError("there is no cluster to make namespaces in")
-    objects.apply(session, plan.changes)
+    objects.apply(session, plan.changes, adopt=target.shared.options.adopt)
 
 
 ensure = Step("namespaces", _plan, _apply, compare=_compare)

@@ -2,9 +2,9 @@
 
 What each writes is from its sources: Helm (pkg/action/validate.go), Flux (kustomize-controller and helm-controller
 label all that they apply, flux-operator does for a ResourceSet), Argo CD (util/argo/resource_tracking.go), the Sail
-operator (pkg/helm/postrenderer.go), Flagger (pkg/router/istio.go), Argo Rollouts (rollout/trafficrouting/istio/istio.go;
-its manager is in argo-rollouts#3854). `app.kubernetes.io/managed-by: Helm` says nothing: istioctl renders the charts and
-writes that label without any Helm.
+operator (pkg/helm/postrenderer.go), Flagger (pkg/router/istio.go), Argo Rollouts (its sources,
+rollout/trafficrouting/istio/istio.go, and argo-rollouts#3854). `app.kubernetes.io/managed-by: Helm` says nothing:
+istioctl renders the charts and writes that label without any Helm.
 """
 
 from __future__ import annotations

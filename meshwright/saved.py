@@ -23,7 +23,7 @@ FORMAT = 1
 class Saved:
     """A saved plan. `cluster` is the uid of the cluster that it was made for; None where the deploy does not talk to
     one, or there was none. `created` is a time as ISO 8601 writes it, in UTC. `steps` are plans as `Plan.as_json` gives
-    them."""
+    them, `adopt` the objects that are taken over."""
 
     environment: str
     deploy: str
@@ -31,6 +31,7 @@ class Saved:
     created: str
     digest: str
     steps: tuple[dict[str, Any], ...]
+    adopt: tuple[str, ...] = ()
 
     def meant_for(self, environment: str, deploy: str) -> None:
         """Raises Refused: the plan is for another environment or deploy."""
@@ -86,6 +87,7 @@ def content(saved: Saved) -> bytes:
         "cluster": saved.cluster,
         "created": saved.created,
         "digest": saved.digest,
+        "adopt": sorted(saved.adopt),
         "steps": list(saved.steps),
     }
     return (json.dumps({**body, "checksum": digest(body)}, indent=2, ensure_ascii=False) + "\n").encode()
@@ -115,7 +117,10 @@ def parse(data: bytes, name: str) -> Saved:
             raise ValueError
         steps = tuple(body["steps"])
         [Plan.of_json(step) for step in steps]
-        return Saved(body["environment"], body["deploy"], body["cluster"], body["created"], body["digest"], steps)
+        adopt = tuple(map(str, body["adopt"]))
+        return Saved(
+            body["environment"], body["deploy"], body["cluster"], body["created"], body["digest"], steps, adopt
+        )
     except (ValueError, KeyError, TypeError, AttributeError):
         raise BadInput(
             f"{name} is not as it was saved: its checksum does not match", hint="Save the plan again"

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from meshwright.errors import BadInput
 from meshwright.plan import Change, Plan
 
-__all__ = ["only"]
+__all__ = ["looked_at", "only"]
 
 
 def only(plans: Sequence[Plan], names: Sequence[str]) -> list[Plan]:
@@ -18,16 +18,22 @@ def only(plans: Sequence[Plan], names: Sequence[str]) -> list[Plan]:
 
     Raises BadInput: one names nothing that was looked at.
     """
+    looked_at(plans, names, "--only")
+    return [_part(plan, set(names)) for plan in plans]
+
+
+def looked_at(plans: Sequence[Plan], names: Iterable[str], option: str) -> None:
+    """Raises BadInput: one of the names given with `option` names nothing that `plans` have looked at. Where a part of
+    them is only known after another step, it may be there."""
     known = {name for plan in plans for name in _looked_at(plan)}
-    for name in names:
-        if name not in known and not any(plan.after for plan in plans):
+    for name in sorted(set(names) - known):
+        if not any(plan.after for plan in plans):
             near = difflib.get_close_matches(name, sorted(known), 1, 0.4)
             raise BadInput(
-                f"--only {name}: this plan has looked at nothing of that name"
+                f"{option} {name}: this plan has looked at nothing of that name"
                 + (f"; the nearest is {near[0]}" if near else ""),
                 hint="Write KIND/NAMESPACE/NAME, or KIND/NAME where there is no namespace",
             )
-    return [_part(plan, set(names)) for plan in plans]
 
 
 def _looked_at(plan: Plan) -> set[str]:

@@ -8,6 +8,7 @@ import click
 
 from meshwright.cli.child import run_deploy
 from meshwright.cli.common import (
+    adopt_option,
     approved_data,
     deploy_argument,
     environment_argument,
@@ -40,6 +41,7 @@ __all__ = ["command"]
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--plan", "plan_only", is_flag=True, help="Show the plan and stop.")
 @click.option("--allow-recreate", is_flag=True, help="Destroy and make anew what cannot be changed in place.")
+@adopt_option
 @reason_option
 @click.option("--saved", "file", metavar="FILE", help="Do what this saved plan says, without a question, or refuse.")
 def command(
@@ -49,6 +51,7 @@ def command(
     yes: bool,
     plan_only: bool,
     allow_recreate: bool,
+    adopt: tuple[str, ...],
     reason: str,
     file: str | None,
 ) -> int:
@@ -59,11 +62,12 @@ def command(
     output = Output(as_json, "apply", environment)
     kept = _read(file, environment, deploy) if file else None
     project, loaded = opened(environment)
+    adopted = frozenset((*adopt, *(kept.adopt if kept else ())))
     made = planned(
         project,
         loaded,
         deploy,
-        Options(allow_recreate=allow_recreate),
+        Options(allow_recreate=allow_recreate, adopt=adopted),
         quiet=as_json,
         admit=True,
         saving=kept is not None,
@@ -86,6 +90,8 @@ def command(
     data = reason_data(reason) | approved_data(made.approved)
     if allow_recreate:
         data["allow_recreate"] = "true"
+    if adopted:
+        data["adopt"] = ",".join(sorted(adopted))
     done = run_deploy(project, environment, deploy.replace("-", "_"), data, say=output.human)
     output.document(
         ok=done.exit is Exit.OK,

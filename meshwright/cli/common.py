@@ -19,6 +19,7 @@ from meshwright.project import Project
 from meshwright.target import Local, Target
 
 __all__ = [
+    "adopt_option",
     "approved_data",
     "deploy_argument",
     "environment_argument",
@@ -86,6 +87,17 @@ def approved_data(approved: Mapping[str, str]) -> dict[str, str]:
     if not digests:
         return {}
     return {"approved": digests[0] if len(digests) == 1 else json.dumps(approved)}
+
+
+def adopt_option(function: F) -> F:
+    """The option --adopt."""
+    return click.option(
+        "--adopt",
+        metavar="KIND/NS/NAME",
+        multiple=True,
+        help="Take this object's fields over from whoever owns them (KIND/NAME where there is no namespace; may be "
+        "given several times).",
+    )(function)
 
 
 def opened(environment: str) -> tuple[Project, Loaded]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
 from meshwright import saved
-from meshwright.cli.common import deploy_argument, environment_argument, json_option, opened
+from meshwright.cli.common import adopt_option, deploy_argument, environment_argument, json_option, opened
 from meshwright.cli.output import Output, coloured
 from meshwright.cli.planned import Planned, planned
 from meshwright.errors import BadInput, Exit, MeshwrightError
@@ -32,6 +32,7 @@ __all__ = ["command", "document", "show"]
 @deploy_argument
 @json_option
 @click.option("--detailed-exitcode", is_flag=True, help="Exit with 2 when there are changes.")
+@adopt_option
 @click.option("--out", metavar="FILE", help="Save the plan, for `meshwright apply --saved`.")
 @click.option(
     "--only",
@@ -42,7 +43,13 @@ __all__ = ["command", "document", "show"]
     "It chooses what is shown, not what an apply does.",
 )
 def command(
-    environment: str, deploy: str, as_json: bool, detailed_exitcode: bool, out: str | None, names: tuple[str, ...]
+    environment: str,
+    deploy: str,
+    as_json: bool,
+    detailed_exitcode: bool,
+    adopt: tuple[str, ...],
+    out: str | None,
+    names: tuple[str, ...],
 ) -> int:
     """Plans, shows the plan or the part of it that was asked for, and saves it where that was asked for."""
     if out and names:
@@ -53,20 +60,24 @@ def command(
         )
     output = Output(as_json, "plan", environment)
     project, loaded = opened(environment)
-    made = planned(project, loaded, deploy, Options(), quiet=as_json, admit=False, saving=out is not None)
+    made = planned(
+        project, loaded, deploy, Options(adopt=frozenset(adopt)), quiet=as_json, admit=False, saving=out is not None
+    )
     plans = only(made.plans, names) if names else made.plans
     if out:
-        _save(out, environment, deploy, made)
+        _save(out, environment, deploy, made, adopt)
     show(output, plans, whole=not names, digests=made.approved)
     if out:
         output.human(f"saved; `meshwright apply {environment} {deploy} --saved {shlex.quote(out)}` does exactly this")
     return Exit.CHANGES if detailed_exitcode and any(not plan.empty for plan in plans) else Exit.OK
 
 
-def _save(out: str, environment: str, deploy: str, made: Planned) -> None:
+def _save(out: str, environment: str, deploy: str, made: Planned, adopt: Sequence[str]) -> None:
     steps = tuple(plan.as_json() for plan in made.plans)
     created = datetime.now(UTC).isoformat(timespec="seconds")
-    plan = saved.Saved(environment, deploy.replace("-", "_"), made.cluster, created, approval(made.plans), steps)
+    plan = saved.Saved(
+        environment, deploy.replace("-", "_"), made.cluster, created, approval(made.plans), steps, tuple(adopt)
+    )
     try:
         write_atomically(Path(out), saved.content(plan))
     except OSError as error:

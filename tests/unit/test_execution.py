@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -463,3 +464,23 @@ def test_what_was_shown_before_a_preview_is_nothing(world: World, begin: Begin) 
     assert execution.shown(step) is None
     [plan] = execution.preview()
     assert execution.shown(step) is plan
+
+
+def test_a_name_that_nothing_has_is_taken_over_from_nobody(world: World, host: FakeTarget) -> None:
+    execution = Execution(host, environment(), (world.step("a"),), Options(adopt=frozenset({"ConfigMap/nowhere/x"})))
+    with pytest.raises(BadInput, match="--adopt ConfigMap/nowhere/x: this plan has looked at nothing of that name"):
+        execution.preview()
+
+
+def test_what_is_too_much_for_a_protected_environment_is_refused_before_anybody_is_asked(
+    world: World, host: FakeTarget
+) -> None:
+    steps = tuple(world.step(name) for name in "ab")
+    env = environment()
+    limits = env.limits.model_copy(update={"changes": 0, "deletions": 0})
+    execution = Execution(host, env.model_copy(update={"protected": True, "limits": limits}), steps, Options())
+    gone = Change(Action.DESTROY, "ConfigMap", "x")
+    execution.preview()
+    execution._shown["b"] = replace(execution._shown["b"], changes=(gone,))
+    with pytest.raises(Refused, match="this plan deletes 1 things, limits.deletions allows 0"):
+        execution.admit()

@@ -6,7 +6,8 @@ import pytest
 from fakes import FakeSession, FakeTarget, environment
 
 from meshwright import cluster, namespaces
-from meshwright.errors import MeshwrightError, Refused
+from meshwright.errors import MeshwrightError
+from meshwright.options import Options
 from meshwright.plan import Action, Field
 
 ENV = environment(
@@ -70,12 +71,18 @@ def test_a_label_is_put_right_and_others_labels_stay(host: FakeTarget, session: 
     assert live["metadata"]["labels"] == {"kept": "1", "istio.io/rev": "blue"}
 
 
-def test_a_label_that_somebody_else_set_otherwise_is_refused(host: FakeTarget, session: FakeSession) -> None:
+def test_a_label_that_somebody_else_set_otherwise_is_blocked(host: FakeTarget, session: FakeSession) -> None:
     session.put(
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "bookinfo", "labels": {"team": "other"}}}
     )
-    with pytest.raises(Refused, match="Namespace bookinfo has fields that another manager owns"):
-        namespaces.ensure.plan(host, ENV)
+    [change] = [change for change in namespaces.ensure.plan(host, ENV).changes if change.name == "bookinfo"]
+    assert change.blocked is not None
+    assert change.blocked.reason == "metadata.labels.team is of kubectl"
+    host.shared.options = Options(adopt=frozenset({"Namespace/bookinfo"}))
+    plan = namespaces.ensure.plan(host, ENV)
+    assert not any(change.blocked for change in plan.changes)
+    namespaces.ensure.apply(host, ENV, plan)
+    assert session.objects["v1", "Namespace", "", "bookinfo"]["metadata"]["labels"]["team"] == "shop"
 
 
 def test_a_namespace_that_is_not_wanted_any_more_is_not_deleted(host: FakeTarget, session: FakeSession) -> None:

@@ -35,6 +35,7 @@ def saved(plans: list[Plan] = PLANS, **over: Any) -> Saved:
 def test_what_is_written_is_read_back() -> None:
     assert parse(content(saved()), "p.json") == saved()
     assert parse(content(saved(cluster=None)), "p.json").cluster is None
+    assert parse(content(saved(adopt=("ConfigMap/team/x",))), "p.json").adopt == ("ConfigMap/team/x",)
     body = json.loads(content(saved()))
     assert body["format_version"] == FORMAT
     assert [step["step"] for step in body["steps"]] == ["tools", "resources", "later"]

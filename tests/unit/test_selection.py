@@ -7,7 +7,7 @@ import pytest
 from meshwright.errors import BadInput
 from meshwright.plan import Action, Change, Plan
 from meshwright.render import summary
-from meshwright.selection import only
+from meshwright.selection import looked_at, only
 
 PLANS = [
     Plan(
@@ -85,3 +85,12 @@ def test_what_is_only_known_later_may_be_it() -> None:
     found = only([*PLANS, later], ["Gateway/team/g"])
     assert said(found) == []
     assert found[-1].after == "cluster"
+
+
+def test_the_names_of_another_option_are_looked_for_in_the_same_way() -> None:
+    looked_at(PLANS, frozenset({"Service/team/same", "File/a/b/c"}), "--adopt")
+    with pytest.raises(BadInput) as caught:
+        looked_at(PLANS, frozenset({"Service/team/sama"}), "--adopt")
+    assert caught.value.message == (
+        "--adopt Service/team/sama: this plan has looked at nothing of that name; the nearest is Service/team/same"
+    )

@@ -131,6 +131,20 @@ def test_consent_to_a_recreation_is_passed_on(
     assert ran[0]["allow_recreate"] == "true"
 
 
+def test_the_names_of_what_is_taken_over_are_passed_on(
+    meshwright: Any, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(project, SITE)
+    ran = done(monkeypatch)
+    file = meshwright("plan", "lab", "--json").document["steps"]
+    name = next(f"{change['kind']}/{change['name']}" for step in file for change in step["changes"])
+    assert meshwright("apply", "lab", "--yes", "--adopt", name).code == Exit.OK
+    assert ran[0]["adopt"] == name
+    assert meshwright("plan", "lab", "--adopt", name, "--out", "p.json").code == Exit.OK
+    assert meshwright("apply", "lab", "--saved", "p.json").code == Exit.OK
+    assert ran[1]["adopt"] == name
+
+
 @pytest.mark.usefixtures("no_child")
 def test_a_protected_environment_asks_for_its_name_whatever_yes_says(
     meshwright: Any, project: Project, monkeypatch: pytest.MonkeyPatch
