@@ -96,8 +96,6 @@ def _pending(output: Output, project: Project, loaded: Loaded, *, quiet: bool) -
     if changes:
         names = [f"{change.action.value} {change.kind} {change.name}" for change in changes[:_MOST]]
         more = f" and {len(changes) - _MOST} more" if len(changes) > _MOST else ""
-        output.human(f"the values still say otherwise; the next apply would do this: {', '.join(names)}{more}")
-        output.human(
-            f"hint: put it into the files; `meshwright plan {loaded.env.name} resources` shows what is left to do"
-        )
+        output.human(f"the next apply of the values would do this: {', '.join(names)}{more}")
+        output.human("hint: put the files right too, before somebody applies them")
     return [change.as_json() for change in changes]

@@ -52,7 +52,7 @@ class Own:
         self.lab, self.name = lab, name
         self.session = lab.session
         self.folder = lab.driver.root / "manifests" / name
-        self.folder.mkdir(parents=True)
+        self.folder.mkdir(parents=True, exist_ok=True)
         self.values = lab.driver.root / "group_data" / f"{name}.yaml"
         environment_at(lab, name, kubeconfig_of(lab), *self.pins())
         self.base = self.values.read_text()
@@ -409,7 +409,7 @@ def test_killed_three_times_among_a_hundred_objects_the_next_run_finishes(own, s
         assert wanted <= there < MANY
         assert own.session.get("v1", "ConfigMap", "old", scratch) is not None
         plan = own.plan()
-        assert lines(plan)[-1] == f"Plan: {MANY - there} to add, 0 to change, 1 to destroy."
+        assert lines(plan)[-1] == f"Plan: {MANY - there} to add, 0 to change, 1 to destroy; to finish: resources."
     own.allow(pace=None)
     own.applied()
     assert own.members() == sorted(f"many-{number}" for number in range(MANY))
