@@ -482,5 +482,5 @@ def test_what_is_too_much_for_a_protected_environment_is_refused_before_anybody_
     gone = Change(Action.DESTROY, "ConfigMap", "x")
     execution.preview()
     execution._shown["b"] = replace(execution._shown["b"], changes=(gone,))
-    with pytest.raises(Refused, match="this plan deletes 1 things, limits.deletions allows 0"):
+    with pytest.raises(Refused, match=r"this plan deletes 1 things, limits\.deletions allows 0"):
         execution.admit()
