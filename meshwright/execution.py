@@ -93,17 +93,27 @@ class Execution:
             if any(not plan.empty for plan in self._shown.values()):
                 self._need_approval()
         elif self.options.approved != now:
+            self._alone()
             raise Refused(
                 f"the plan has changed since it was approved ({self.options.approved[:15]}, now {now[:15]})",
                 hint="Look at the new plan and approve that",
             )
+
+    def _alone(self) -> None:
+        """Raises Refused: another run is at work on the cluster, which says more than that a plan has changed."""
+        from meshwright import lease  # most runs do not come here
+
+        self._run.lock(self._member, cluster.lock_name(self.target, self.env))
+        session = cluster.session(self.target, self.env)
+        if session is not None:
+            lease.free(session)
 
     def begin(self, step: Step) -> Plan:
         """Takes the lock (once per run), plans `step` anew and gives the plan to apply. Before the first write of a
         step to a cluster that answers, its Lease is taken; before the first write of all, the record is begun.
 
         Raises Refused: another run holds lock or Lease, the plan is not the one shown, a recreation that was not
-        allowed, the wrong cluster, or a protected environment.
+        allowed, the wrong cluster, a protected environment, or a window that is closed.
         """
         start = time.monotonic()
         with self._failing(step, start):
@@ -126,8 +136,12 @@ class Execution:
         if step.check:
             return plan
         shown = self._shown.get(step.name)
-        if shown is not None:
-            _same(shown, plan)
+        if shown is not None and not _same(shown, plan):
+            self._alone()
+            raise Refused(
+                f"what {step.name} would do has changed since its plan was shown",
+                hint="Look at the new plan: somebody or something changed the cluster or the files meanwhile",
+            )
         if plan.empty:
             return plan
         if plan.after:
@@ -136,6 +150,7 @@ class Execution:
                 hint=f"Put the step `{plan.after}` before `{step.name}` in the deploy, or run that deploy first",
             )
         self._admit(step, plan)
+        self._in_window(step)
         self._need_approval()
         return plan
 
@@ -157,6 +172,9 @@ class Execution:
             shown = self._shown[step.name]
             if shown.changes:
                 self._admit(step, shown)
+        first = next((step for step in self.steps if not self._shown[step.name].empty), None)
+        if first is not None:
+            self._in_window(first)
 
     def _admit(self, step: Step, plan: Plan) -> None:
         if step.destructive and self.env.protected:
@@ -170,6 +188,29 @@ class Execution:
                 writing = {each.name for each in self.steps if each.cluster and not each.check}
                 plans = {**self._shown, step.name: plan}
                 access.admit(session, self.env, [p for p in plans.values() if p.step in writing], self._may)
+
+    def _in_window(self, step: Step) -> None:
+        """Refuses what the environment's windows do not allow now."""
+        if self.env.windows is None:
+            return
+        # Only here: most environments have none.
+        from meshwright.records import history
+        from meshwright.windows.gate import Gate
+
+        gate = self._run.gate(
+            lambda: Gate(
+                self.env,
+                override=self.options.override,
+                records=lambda: history.of([self.target], self.env).records,
+                say=self.target.say,
+            )
+        )
+        following = self.steps[self.steps.index(step) + 1 :]
+        changing = [each.name for each in following if (shown := self.shown(each)) and not shown.empty]
+        left = [each.name for each in following if each.check or each.name in changing or self.shown(each) is None]
+        gate.step(step.name, [step.name, *changing], [step.name, *left], safe=step.safe)
+        self.target.shared.safe_point = gate.safe_point
+        self._run.note(window=gate.said, override=self.options.override)
 
     def _need_approval(self) -> None:
         # Also where somebody pressed enter at pyinfra's own question: that is not the environment's name.
@@ -252,13 +293,6 @@ def _ends_cluster(step: Step, plan: Plan) -> bool:
     return step.destructive or (not step.cluster and any(change.action is Action.RECREATE for change in plan.changes))
 
 
-def _same(shown: Plan, now: Plan) -> None:
-    if now.empty or now.digest == shown.digest:
-        # Nothing left to do is never a surprise: somebody else, or a run before this one, did it.
-        return
-    if shown.after and shown.desired == now.desired:
-        return
-    raise Refused(
-        f"what {now.step} would do has changed since its plan was shown",
-        hint="Look at the new plan: somebody or something changed the cluster or the files meanwhile",
-    )
+def _same(shown: Plan, now: Plan) -> bool:
+    # Nothing left to do is never a surprise: somebody else, or a run before this one, did it.
+    return now.empty or now.digest == shown.digest or bool(shown.after and shown.desired == now.desired)

@@ -11,6 +11,7 @@ All writes carry the resourceVersion that was read: of two who take a free Lease
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import datetime as dt
 import sys
@@ -25,7 +26,7 @@ from meshwright.errors import Forbidden, MeshwrightError, Refused
 from meshwright.holder import Holder
 from meshwright.kube import ApiError
 
-__all__ = ["NAMESPACE", "Lease", "current", "elapsed", "take"]
+__all__ = ["NAMESPACE", "Lease", "current", "elapsed", "free", "take"]
 
 NAMESPACE = "meshwright"
 """The namespace of our own objects in a cluster."""
@@ -55,6 +56,12 @@ def elapsed() -> float:
 def current(session: kube.Session) -> Object | None:
     """The Lease as it is, None where there is none."""
     return session.get(_API, _KIND, _NAME, NAMESPACE)
+
+
+def free(session: kube.Session) -> None:
+    """Raises Refused: another run holds the Lease, or may. What a session raises."""
+    if (there := current(session)) is not None and _busy(there, Holder.here()):
+        raise _refused(there)
 
 
 class Lease:
@@ -146,15 +153,10 @@ class Lease:
                 self._renewed(self._session.replace(wanted), sent)
             except MeshwrightError as error:
                 if isinstance(error, ApiError) and error.status in (404, 409):
-                    self._look_quietly()
+                    with contextlib.suppress(MeshwrightError):  # the next renewal, or the end of the Lease, tells
+                        self._look()
                 return False
             return True
-
-    def _look_quietly(self) -> None:
-        try:
-            self._look()
-        except MeshwrightError:
-            return  # the next renewal, or the end of the Lease, tells
 
     def _look(self) -> None:
         """Sees who holds it now. Only we ever write our own name: while it is there, nobody else was in between."""
@@ -194,7 +196,7 @@ def take(
         if there is not None and _busy(there, me):
             version = there["metadata"]["resourceVersion"]
             if _alive(there) or _length(there) > _PATIENCE or watched not in ("", version):
-                raise Refused(f"another run is changing this cluster: {_holder(there)}", hint=_NEXT)
+                raise _refused(there)
             if not watched:
                 watched, since = version, clock()
                 say(f"waiting to see whether another run still lives: {_holder(there)}")
@@ -276,6 +278,10 @@ def _spec(there: Object) -> Object:
 
 def _annotations(there: Object) -> dict[str, str]:
     return there["metadata"].get("annotations") or {}
+
+
+def _refused(there: Object) -> Refused:
+    return Refused(f"another run is changing this cluster: {_holder(there)}", hint=_NEXT)
 
 
 def _holder(there: Object) -> str:

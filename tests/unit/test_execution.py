@@ -419,6 +419,21 @@ def test_a_second_run_is_refused_before_it_has_looked(world: World, begin: Begin
     assert looked == []
 
 
+def test_a_plan_that_another_run_is_changing_right_now_is_refused_for_that(
+    world: World, begin: Begin, host: FakeTarget
+) -> None:
+    execution = begin(world.step("a"), approved="sha256:another")
+    execution.preview()
+    held = lock.acquire(cluster.lock_name(host, environment()), "lab: site")
+    try:
+        with pytest.raises(Refused, match=r"another run is changing mw-lab-.*: lab: site, process"):
+            execution.approve()
+    finally:
+        held.release()
+    with pytest.raises(Refused, match="the plan has changed since it was approved"):
+        execution.approve()
+
+
 def test_planning_takes_no_lock(world: World, begin: Begin, host: FakeTarget) -> None:
     begin(world.step("a")).preview()
     assert not locked(cluster.lock_name(host, environment()))

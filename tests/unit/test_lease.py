@@ -227,6 +227,17 @@ def test_a_living_holder_on_this_machine_is_waited_for_by_nobody(
     assert (clock.now, said) == (1000, [])
 
 
+def test_who_else_has_it_is_asked_without_taking_it(session: FakeSession, take: Take) -> None:
+    lease.free(session)
+    held_by(session, dead())
+    lease.free(session)
+    held_by(session, ELSEWHERE)
+    before = spec(session)
+    with pytest.raises(Refused, match=r"another run is changing this cluster: .*process 4711 on laptop"):
+        lease.free(session)
+    assert spec(session) == before
+
+
 def test_one_of_another_machine_is_taken_over_when_it_has_not_changed_for_its_duration(
     session: FakeSession, take: Take, clock: Clock
 ) -> None:
