@@ -8,7 +8,7 @@ from typing import Any
 
 from meshwright.errors import BadInput
 
-__all__ = ["BadValues", "Path", "Problem", "dotted", "listed", "nearest", "shortened"]
+__all__ = ["BadValues", "Path", "Problem", "dotted", "is_private", "listed", "nearest", "shortened"]
 
 Path = tuple[str | int, ...]
 """Where a value stands in the merged data: keys, and indexes of lists from 0."""
@@ -85,8 +85,15 @@ def dotted(path: Path) -> str:
 
 def shortened(text: str) -> str:
     """The first line of `text`, at most 60 characters of it; dots stand for the rest."""
+    if is_private(text):
+        return "(a private key, which is not shown)"
     first = text[:_SHOWN].splitlines()[0] if text else ""
     return first if first == text else f"{first}..."
+
+
+def is_private(text: str) -> bool:
+    """Whether there is a private key in `text`: PEM, or one of age."""
+    return "PRIVATE KEY-----" in text or "AGE-SECRET-KEY-1" in text
 
 
 def listed(words: Iterable[object], last: str = "or") -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Optional
 
-from pydantic import BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Field, model_serializer
 from pydantic.alias_generators import to_camel
 
 from meshwright.environment.base import Model
@@ -102,6 +102,7 @@ class Spec(Model):
     exclusive: ClassVar[tuple[tuple[str, ...], ...]] = ()
     required: ClassVar[tuple[tuple[str, ...], ...]] = ()
 
+    @model_serializer
     def given(self) -> dict[str, Any]:
         """What the files say, as the API has it: no null, and no defaults but those that say something."""
         found = {}
