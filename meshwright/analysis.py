@@ -54,7 +54,7 @@ def _run(target: Target, env: Environment, scope: Sequence[str]) -> list[Finding
         # It says what went wrong in words, and still ends with 0.
         raise Unreachable(f"istioctl analyze: {done.complaint.strip()[-200:] or 'no output'}") from None
     return [
-        Finding(each.get("code", ""), each["level"], each.get("origin") or "", each.get("message", ""))
+        Finding(each.get("code", ""), each["level"], each.get("origin") or "", each.get("message", "").rstrip("."))
         for each in messages
         if each.get("level") in _LEVELS
     ]

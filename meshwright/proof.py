@@ -61,13 +61,14 @@ class Proving:
         self._refused_before, self._made_before = refused, made
         self._pushes: dict[Istiod, Push] = {}
         self._proxies: list[Proxy] = []
+        self._ready: set[str] = set()
         self._away: list[str] = []
         self._listed = 0.0
         self._since: dict[object, float] = {}
-        self._done: set[Proxy] = set()
+        self._done: set[str] = set()
         self._traces: dict[str, frozenset[str]] = {}
         self._digests: dict[str, str] = {}
-        self._other: set[Proxy] = set()
+        self._other: set[str] = set()
         self._refused: dict[str, str] = {}
         self._earlier: dict[str, str] = {}
         self._waiting: dict[str, str] = {}
@@ -82,7 +83,7 @@ class Proving:
                 break
             time.sleep(pause)
             pause = min(pause * 1.5, _LONGEST_PAUSE)
-        count = len([proxy for proxy in who if proxy in self._done and str(proxy) not in self._waiting])
+        count = len([proxy for proxy in who if proxy.uid in self._done and str(proxy) not in self._waiting])
         return Proof(
             count,
             len(who),
@@ -111,7 +112,7 @@ class Proving:
         if len(self._traces) + len(ask) > traces.LARGEST:
             room = max(0, traces.LARGEST - len(self._traces))
             ask, rest = ask[:room], ask[room:]
-            self._done |= set(rest)
+            self._done |= {proxy.uid for proxy in rest}
         answers = self._session.map(lambda proxy: self._compare(proxy, rows[proxy.id]), ask)
         for proxy, why in zip(ask, answers, strict=True):
             # Even of one that holds everything the row is looked at once more: it was read before its dump.
@@ -152,11 +153,14 @@ class Proving:
         if time.monotonic() - self._listed > _LIST_AGAIN:
             self._proxies = envoys.proxies(self._session)
             self._listed = time.monotonic()
+            # One that stops being ready while it is waited for is still waited for.
+            self._ready |= {proxy.uid for proxy in self._proxies if proxy.ready}
         known = self._known(earlier)
         found = {proxy for obj in changed for proxy in concerned(obj, self._proxies, self._root, known)}
-        self._away = sorted(str(proxy) for proxy in found if not proxy.ready)
+        self._away = sorted(str(proxy) for proxy in found if proxy.uid not in self._ready)
         # Gateways first: where not all dumps are read, these are.
-        return sorted((proxy for proxy in found if proxy.ready), key=lambda proxy: (proxy.role == "sidecar", proxy))
+        who = (proxy for proxy in found if proxy.uid in self._ready)
+        return sorted(who, key=lambda proxy: (proxy.role == "sidecar", proxy))
 
     @property
     def _root(self) -> str:
@@ -174,15 +178,15 @@ class Proving:
         elif row.behind:
             self._waiting[str(proxy)] = row.behind
         else:
-            return proxy not in self._done
-        self._done.discard(proxy)
+            return proxy.uid not in self._done
+        self._done.discard(proxy.uid)
         return False
 
     def _judge(self, proxy: Proxy, row: Row) -> None:
         """One that refused: for this apply, or as before it, or not known yet."""
         known = self._refused_before.get(proxy.id, {})
         new = {kind: why for kind, why in row.refused.items() if known.get(kind) != why}
-        if not self._lasts((proxy, tuple(row.refused.items())), _NEW_LASTS if new else _OLD_LASTS):
+        if not self._lasts((proxy.uid, tuple(row.refused.items())), _NEW_LASTS if new else _OLD_LASTS):
             self._waiting[str(proxy)] = row.behind
         elif new:
             self._refused[str(proxy)] = "; ".join(f"{kind}: {why}" for kind, why in new.items())
@@ -207,10 +211,10 @@ class Proving:
         why = dumps.difference(made, held)
         if why:
             same = f"{push.version}-".startswith(f"{row.version}-")
-            if same or not self._lasts((proxy, why), _OTHER_VERSION_LASTS):
+            if same or not self._lasts((proxy.uid, why), _OTHER_VERSION_LASTS):
                 return why
-            self._other.add(proxy)
-        self._done.add(proxy)
+            self._other.add(str(proxy))
+        self._done.add(proxy.uid)
         self._traces[proxy.id], self._digests[proxy.id] = traces.found(body), made.digest
         return ""
 
@@ -232,7 +236,7 @@ class Proving:
             )
         if self._other:
             said.append(
-                f"of another version than istiod, and showing some fields otherwise: {listed(map(str, self._other))}; "
+                f"of another version than istiod, and showing some fields otherwise: {listed(self._other)}; "
                 "they have acknowledged what they were sent"
             )
         return said + self._unused(written, earlier)

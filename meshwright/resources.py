@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 from meshwright import applyset, cluster, istio, manifests, objects, prerequisites, rendering, tools
 from meshwright.environment import Environment
@@ -103,8 +104,12 @@ def _compare(_target: Target, _env: Environment, session: Session, kept: Sequenc
 def apply(target: Target, env: Environment, plan: Plan) -> None:
     """Does what a plan of `planned` says, and waits until what was written is rolled out.
 
-    Raises Refused: an object is another one than the plan has looked at. Unverified: one does not become ready.
+    Raises Refused: an object is another one than the plan has looked at. Unverified: one does not become ready, or the
+    proxies have not taken it.
     """
+    # It takes a while to import, which only those pay who write.
+    from meshwright import taken
+
     session = cluster.session(target, env)
     if session is None:
         raise MeshwrightError("there is no cluster to apply resources to")
@@ -115,6 +120,12 @@ def apply(target: Target, env: Environment, plan: Plan) -> None:
     rest = [change for change in changes if change.kind not in ("Namespace", _CRD)]
     if any(_of_istio(change) for change in rest):
         istio.wait_for_webhooks(session, env.istio.timeout)
+    written = list(members) if plan.unfinished else [change.payload for change in rest]
+    gone = [change.payload for change in plan.changes if change.action is Action.DESTROY]
+    before = taken.look(session, env, [*written, *gone])
+    if plan.unfinished:
+        # What proxies refuse now may be what that apply has written.
+        before = replace(before, refused={}, made={}, unknown="this finishes an apply that was interrupted")
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": applyset.NAMESPACE}}
     session.apply(namespace)
     # First the set that covers both what is and what is to be: a run that is killed now forgets nothing.
@@ -127,8 +138,8 @@ def apply(target: Target, env: Environment, plan: Plan) -> None:
     objects.apply(session, rest, adopt=adopt, pace=pace)
     _delete_all(session, plan.changes, pace)
     session.apply(applyset.parent(name, members))
-    written: Iterable[objects.Object] = members if plan.unfinished else (change.payload for change in rest)
     wait.ready(session, wait.refs(written), timeout=env.istio.timeout, say=target.say)
+    taken.wait(target, env, session, written, gone, before)
 
 
 def _of_istio(change: Change) -> bool:

@@ -94,7 +94,7 @@ def wait(
     before: Before,
 ) -> Taken | None:
     """Waits until the proxies have taken what was `written` and `deleted`, for at most 60 seconds and `istio.timeout`,
-    and says so; None where none of it is for proxies.
+    and says so; None where none of it is for proxies, or where there provably is no istiod in the cluster.
 
     Warnings are said too: of istioctl, objects that no proxy uses, proxies that refused configuration before. Raises
     Unverified: an error of istioctl about an object, a proxy that refused it, an istiod or a proxy that did not have it
@@ -102,6 +102,9 @@ def wait(
     """
     written, deleted = [obj for obj in written if of_istio(obj)], [obj for obj in deleted if of_istio(obj)]
     if not written and not deleted:
+        return None
+    if _nobody(session, env):
+        target.say(f"warning: not verified: namespace {env.istio.namespace} has no istiod, so no proxy was asked")
         return None
     began = time.monotonic()
     seconds = min(_LONGEST, env.istio.timeout)
@@ -130,6 +133,12 @@ def wait(
     taken = Taken(proof.count, proof.concerned, proof.istiods, time.monotonic() - began)
     target.say(str(taken))
     return taken
+
+
+def _nobody(session: Session, env: Environment) -> bool:
+    """Whether the environment's namespace has no istiod: it runs in another cluster, or is not installed yet."""
+    deployments = partial(session.list, "apps/v1", "Deployment", env.istio.namespace, labels="app=istiod")
+    return not istiods.ready(session, env) and not deployments()
 
 
 def _call(ask: Callable[[], Any]) -> Any:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fakes import FakeSession
-from mesh import gateway_pod, istiod_pod, made, pod
+from mesh import gateway_pod, istiod, istiod_pod, made, pod
 
 Object = dict[str, Any]
 
@@ -51,7 +51,7 @@ class Mesh:
 
     def __init__(self) -> None:
         self.clock = Clock()
-        self.session = FakeSession(istiod_pod())
+        self.session = FakeSession(istiod(), istiod_pod())
         self.proxies: dict[str, Talker] = {}
         self.unread: set[str] = set()
         self.pushes, self.noticed = {"istiod-1": 7}, {"istiod-1": 40}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import itertools
 import threading
 from collections.abc import Callable
@@ -12,7 +13,7 @@ import pytest
 import yaml
 from fakes import FakeSession, FakeTarget, environment
 
-from meshwright import applyset, cluster, objects, resources, tools
+from meshwright import applyset, cluster, objects, resources, taken, tools
 from meshwright.errors import BadInput, MeshwrightError, Refused, Unverified
 from meshwright.kube import ApiError
 from meshwright.objects import applying
@@ -181,6 +182,37 @@ def test_a_deployment_that_does_not_get_ready_is_told(host: FakeTarget, session:
     made = plan(host, of)
     with pytest.raises(Unverified, match=r"^Deployment team/d is not ready after 1 s"):
         resources.apply_all.apply(host, of, made)
+
+
+def test_proxies_are_asked_about_what_was_written_and_what_was_deleted(
+    host: FakeTarget, session: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Any] = []
+
+    def look(_session: object, _env: object, changed: list[Object]) -> taken.Before:
+        asked.append(("before", [each["metadata"]["name"] for each in changed], len(session.writes)))
+        return taken.Before(refused={"web.team": {"Listener": "no"}})
+
+    def wait(*given: Any) -> None:
+        written, deleted, before = given[3:]
+        names = [[each["metadata"]["name"] for each in objs] for objs in (written, deleted)]
+        asked.append(("after", *names, before.refused, before.unknown != ""))
+
+    monkeypatch.setattr(taken, "look", look)
+    monkeypatch.setattr(taken, "wait", wait)
+    write(host, obj("VirtualService", "old", api=ISTIO, spec={}), obj(name="x"))
+    apply(host)
+    asked.clear()
+    session.writes.clear()
+    write(host, obj("VirtualService", "new", api=ISTIO, spec={}), obj(name="x"))
+    apply(host)
+    known = {"web.team": {"Listener": "no"}}
+    assert asked == [("before", ["new", "old"], 0), ("after", ["new"], ["old"], known, False)]
+    # An apply that was interrupted may have written what is refused now: then all is asked about, and nothing excused.
+    asked.clear()
+    resources.apply_all.apply(host, env(), dataclasses.replace(plan(host), unfinished=True))
+    assert [each[1] for each in asked] == [["new", "x"]] * 2
+    assert asked[1][2:] == ([], {}, True)
 
 
 def test_no_more_writes_a_second_than_the_pace(

@@ -170,6 +170,13 @@ def test_no_istiod_at_all(mesh: Mesh, go: Any) -> None:
     assert taken.look(mesh.session, environment(), [virtual_service()]).unknown == "no istiod was ready"
 
 
+def test_a_cluster_without_istiod_is_not_verified(mesh: Mesh, go: Any, host: FakeTarget) -> None:
+    del mesh.session.objects["v1", "Pod", "istio-system", "istiod-1"]
+    del mesh.session.objects["apps/v1", "Deployment", "istio-system", "istiod"]
+    assert go(virtual_service()) is None
+    assert host.sentences == ["warning: not verified: namespace istio-system has no istiod, so no proxy was asked"]
+
+
 def test_an_istiod_that_cannot_be_asked_before_is_told(mesh: Mesh) -> None:
     mesh.overrides["/debug/syncz"] = Unreachable("nobody there")
     assert taken.look(mesh.session, environment(), [virtual_service()]).unknown == "nobody there"
@@ -191,6 +198,19 @@ def test_a_proxy_that_is_not_ready_is_not_verified(mesh: Mesh, go: Any, host: Fa
     mesh.proxies["new.bookinfo"].sent = "v/2"
     assert go(virtual_service()).concerned == 2
     assert "warning: not verified, because not ready: bookinfo/new" in host.sentences
+
+
+def test_one_that_stops_being_ready_is_waited_for(mesh: Mesh, go: Any) -> None:
+    silence(mesh)
+    states = mesh.session.objects["v1", "Pod", "bookinfo", "web"]["status"]["initContainerStatuses"]
+
+    def stop(who: str, path: str) -> None:
+        if (who, path) == ("web", "/config_dump"):
+            states[0]["ready"] = False
+
+    mesh.script = stop
+    with pytest.raises(Unverified, match="bookinfo/web: port 15000"):
+        go(virtual_service())
 
 
 def test_not_all_dumps_of_a_large_mesh_are_read_and_that_is_said(
@@ -304,7 +324,7 @@ def test_no_istioctl_is_not_verified(go: Any, host: FakeTarget, monkeypatch: pyt
 
 def test_an_istioctl_that_could_not_look_fails_but_hides_nothing(mesh: Mesh, go: Any, host: FakeTarget) -> None:
     host.answer("analyze", "Error: no cluster")
-    with pytest.raises(Unverified, match="^istioctl analyze: Error: no cluster$"):
+    with pytest.raises(Unverified, match=r"^istioctl analyze: Error: no cluster$"):
         go(virtual_service())
     with pytest.raises(Unverified, match=r"bookinfo/web: it has not taken .*; istioctl analyze: Error: no cluster"):
         go(virtual_service(), meanwhile=lambda: unsent(mesh))
