@@ -191,26 +191,11 @@ class Execution:
 
     def _in_window(self, step: Step) -> None:
         """Refuses what the environment's windows do not allow now."""
-        if self.env.windows is None:
-            return
-        # Only here: most environments have none.
-        from meshwright.records import history
-        from meshwright.windows.gate import Gate
+        if self.env.windows is not None:
+            from meshwright.windows import running  # most environments have none
 
-        gate = self._run.gate(
-            lambda: Gate(
-                self.env,
-                override=self.options.override,
-                records=lambda: history.of([self.target], self.env).records,
-                say=self.target.say,
-            )
-        )
-        following = self.steps[self.steps.index(step) + 1 :]
-        changing = [each.name for each in following if (shown := self.shown(each)) and not shown.empty]
-        left = [each.name for each in following if each.check or each.name in changing or self.shown(each) is None]
-        gate.step(step.name, [step.name, *changing], [step.name, *left], safe=step.safe)
-        self.target.shared.safe_point = gate.safe_point
-        self._run.note(window=gate.said, override=self.options.override)
+            following = self.steps[self.steps.index(step) + 1 :]
+            running.admit(self._run, self.target, self.env, step, following, self._shown)
 
     def _need_approval(self) -> None:
         # Also where somebody pressed enter at pyinfra's own question: that is not the environment's name.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from meshwright.errors import BadInput
+from meshwright.errors import BadInput, Exit, MeshwrightError
 
 __all__ = ["Options"]
 
@@ -24,24 +24,36 @@ class Options:
     """The objects, as KIND/NAMESPACE/NAME or KIND/NAME, whose fields are taken over from whoever owns them."""
     to: str = ""
     """The id of the record to whose objects a rollback goes; empty: the last one before the present one."""
+    override: bool = False
+    """Whether something may be changed although the environment's windows are closed; a reason must be given."""
+
+    def __post_init__(self) -> None:
+        if self.override and not self.reason.strip():
+            raise MeshwrightError(
+                "an override needs a reason, which is kept in the record",
+                hint='Say why: --override --reason "ticket 4711"',
+                exit_code=Exit.USAGE,
+            )
 
     @classmethod
     def of(cls, data: dict[str, Any], host: str = "@local") -> Options:
-        """From pyinfra's data of `host`. Raises BadInput for a value of the wrong type."""
+        """From pyinfra's data of `host`. Raises BadInput for a value of the wrong type; MeshwrightError (64) for an
+        override without a reason."""
         approved = _approved(data.get("approved"), host)
-        recreate = data.get("allow_recreate", False)
-        if not isinstance(recreate, bool):
-            raise BadInput(f"allow_recreate={recreate} is neither true nor false")
+        for key in ("allow_recreate", "override"):
+            if not isinstance(data.get(key, False), bool):
+                raise BadInput(f"{key}={data[key]} is neither true nor false")
         adopt = data.get("adopt", "")
         names = adopt.split(",") if isinstance(adopt, str) else adopt
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             raise BadInput(f"adopt={adopt} is not a list of names", hint="--data adopt=KIND/NS/NAME,KIND/NS/NAME")
         return cls(
             approved,
-            recreate,
+            data.get("allow_recreate", False),
             str(data.get("reason", "")),
             frozenset(name.strip() for name in names if name.strip()),
             str(data.get("to", "")),
+            data.get("override", False),
         )
 
 

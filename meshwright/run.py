@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     # Most runs change nothing, and each would pay the 4 ms that these take to import.
     from meshwright.lease import Lease
     from meshwright.records import Recorder
+    from meshwright.windows.gate import Gate
 
 __all__ = ["Member", "Run"]
 
@@ -48,7 +49,7 @@ class Run:
 
     def __init__(self, environment: str, *, program: str = "", reason: str = "", approved: str | None = None) -> None:
         self._environment = environment
-        self._about = {"program": program, "reason": reason, "approved": approved}
+        self._about: dict[str, Any] = {"program": program, "reason": reason, "approved": approved}
         self._using = threading.RLock()
         self._members: list[Member] = []
         self._clear()
@@ -62,6 +63,7 @@ class Run:
         self._steps: list[dict[str, Any]] = []
         self._checks: list[dict[str, Any]] = []
         self._record: Recorder | None = None
+        self._gate: Gate | None = None
 
     # Who takes part
 
@@ -176,7 +178,18 @@ class Run:
                 if uid in self._leases:
                     self._leases.pop(uid).abandon()
 
+    def gate(self, make: Callable[[], Gate]) -> Gate:
+        """What the environment's windows allow this run; made once, so that all its parts share one time."""
+        with self._using:
+            self._gate = self._gate or make()
+            return self._gate
+
     # What it writes down
+
+    def note(self, **about: Any) -> None:
+        """What else the beginning of the record has."""
+        with self._using:
+            self._about.update(about)
 
     def writing(self, member: Member, plan: Plan) -> None:
         """A step is about to apply `plan`: begins the record where it has not begun. No record, no change: raises what

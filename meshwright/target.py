@@ -60,6 +60,9 @@ class Shared:
     def __init__(self) -> None:
         self.options = Options()
         """What a person decided for this run."""
+        self.safe_point: Callable[[str], None] = _silent
+        """A step that can stop here and be continued by a later run says so ("phase 2"); it raises Refused when the
+        maintenance window is over."""
         self._made: dict[object, Any] = {}
         self._lasting: set[object] = set()
         self._closers = ExitStack()

@@ -135,6 +135,7 @@ def _details(record: Record) -> Iterator[tuple[str, str]]:
     known = f", {who['kubernetes']} in the cluster" if who.get("kubernetes") else ""
     yield "who", f"{who.get('user') or '?'} on {who.get('machine') or '?'}{sudo}{known}"
     yield "why", record.reason
+    yield "window", record.window
     yield "what", f"deploy {record.deploy or '?'}, by {record.program or '?'}"
     dirty = ", and changes that were not in it" if commit and commit["dirty"] else ""
     yield "commit", f"{commit['id']}{dirty}" if commit else "not known"

@@ -60,7 +60,7 @@ def _execution(steps: Sequence[Step]) -> Execution:
     values: Values = host.data.meshwright
     data = {
         key: host.data.get(key)
-        for key in ("approved", "allow_recreate", "reason", "adopt", "to")
+        for key in ("approved", "allow_recreate", "reason", "adopt", "to", "override")
         if host.data.get(key) is not None
     }
     target = target_of(host, values.project)

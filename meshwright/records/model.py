@@ -23,7 +23,8 @@ Entry = dict[str, Any]
 """One entry, as JSON: `id`, `entry` (started, step, ended), `at` (UTC, ISO 8601), and, of
 
 - started: environment, cluster (uid or null), holder, who {user, sudo_user, machine, kubernetes}, commit {id, dirty} or
-  null, reason, approved (digest or null), program, deploy, steps (names), plan (rows)
+  null, reason, approved (digest or null), program, deploy, steps (names), plan (rows); where there are windows, window
+  (how they stood) and override (whether that did not matter)
 - step: host, step, plan (rows that are new)
 - ended: result, message, hint, steps [{host, step, state, seconds, kept}], plan (rows that are new), checks, cluster,
   kubernetes
@@ -85,6 +86,9 @@ class Record:
     plan: tuple[dict[str, Any], ...]
     checks: tuple[dict[str, Any], ...]
     notes: tuple[str, ...]
+    window: str = ""
+    """How the environment's windows stood when it began; empty where there are none."""
+    override: bool = False
 
     @property
     def seconds(self) -> float | None:
@@ -124,6 +128,8 @@ class Record:
             "who": self.who,
             "commit": self.commit,
             "reason": self.reason,
+            "override": self.override,
+            "window": self.window or None,
             "approved": self.approved,
             "program": self.program,
             "deploy": self.deploy,
@@ -189,4 +195,6 @@ def _record(name: str, entries: list[Entry], unended: Callable[[str], Result]) -
         plan=tuple(rows.values()),
         checks=tuple(end.get("checks") or ()),
         notes=tuple(dict.fromkeys(entry["note"] for entry in (start, end) if entry.get("note"))),
+        window=start.get("window") or "",
+        override=start.get("override") is True,
     )

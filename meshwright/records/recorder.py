@@ -22,8 +22,8 @@ _OF_A_CHECK = ("group", "check", "state", "fatal", "detail", "seconds")
 class Recorder:
     """The record of one run, made when something is about to be changed for the first time: it finds out who does it.
 
-    `about` is what else is known of the run: program, reason, approved, deploy and steps (names). `shown` has the
-    plans that were shown, with their hosts.
+    `about` is what else is known of the run: program, reason, approved, deploy and steps (names), and, where there are
+    windows, window and override. `shown` has the plans that were shown, with their hosts.
     """
 
     def __init__(

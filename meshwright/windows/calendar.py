@@ -10,7 +10,7 @@ import datetime as dt
 import heapq
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import islice, takewhile
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
@@ -24,12 +24,13 @@ if TYPE_CHECKING:
 __all__ = ["HORIZON", "Calendar", "Opening", "State", "pattern"]
 
 HORIZON = dt.timedelta(days=400)
-"""How far ahead is looked: what does not open until then is taken to open never, what does not close, to stay open."""
+"""How far ahead openings are looked for: what does not open until then is taken to open never. What has opened and
+does not close in twice this time is taken to stay open."""
 
 
 @dataclass(frozen=True)
 class Opening:
-    """From `start` to `end`; None: it does not end within the horizon. `windows` are the names of those that allow it;
+    """From `start` to `end`; None: no end of it is in sight. `windows` are the names of those that allow it;
     none where nothing but what is denied is closed."""
 
     start: dt.datetime
@@ -78,10 +79,12 @@ class Calendar:
 
     def openings(self, since: dt.datetime) -> Iterator[Opening]:
         """The openings from `since` until the horizon, in order; one that has begun starts at `since`."""
-        until = since + HORIZON
+        last, until = since + HORIZON, since + 2 * HORIZON
         allowed = _union(self._spans(self.allow, since), since, until) if self.allow else iter([(since, until)])
         denied = _union(self._spans(self.deny, since), since, until)
-        for start, end in _without(allowed, denied):
+        for start, end in _without(takewhile(lambda span: span[0] < last, allowed), denied):
+            if start >= last:
+                return
             yield Opening(start, end if end < until else None, tuple(self._within(start, end)))
 
     def usable(self, since: dt.datetime, needed: dt.timedelta = dt.timedelta()) -> Iterator[Opening]:

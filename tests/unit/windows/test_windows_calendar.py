@@ -313,6 +313,15 @@ def test_what_never_closes_has_no_end_and_what_never_opens_is_no_opening() -> No
     assert never.state(utc("2026-11-23T23:00")).following is None
 
 
+def test_what_is_open_at_the_horizon_has_its_own_end() -> None:
+    since = utc("2026-11-23T12:00")
+    found = list(Calendar(BERLIN, {"days": Weekly.of("mon-sun 02:00-22:00")}).openings(since))
+    assert [opening for opening in found if opening.end is None] == []
+    assert found[-1].start < since + HORIZON < found[-1].start + dt.timedelta(days=1)
+    [opening] = Calendar(BERLIN, {}, {"blackout": Days.of("2026-11-23..2026-12-31")}).openings(since)
+    assert (opening.start, opening.end) == (utc("2026-12-31T23:00"), None)
+
+
 def test_what_is_too_short_is_not_usable() -> None:
     calendar = Calendar(
         BERLIN,
