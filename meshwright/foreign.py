@@ -22,6 +22,9 @@ CONTROLLERS = frozenset(
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 """The annotation in which a client-side apply keeps a copy of what it has sent."""
 
+# The API server itself labels each namespace with its name, and counts that as a field of whoever wrote a label last.
+_NOBODYS = (f"f:{LAST_APPLIED}", "f:kubernetes.io/metadata.name")
+
 Object = dict[str, Any]
 
 
@@ -49,7 +52,7 @@ def fields(now: Object, wanted: Object, manager: str) -> list[Foreign]:
             continue
         for path in _leaves(entry.get("fieldsV1") or {}, ()):
             # An item of a set is a value, not a field.
-            if path[0] == "f:status" or path[-1] == f"f:{LAST_APPLIED}" or path[-1].startswith("v:"):
+            if path[0] == "f:status" or path[-1] in _NOBODYS or path[-1].startswith("v:"):
                 continue
             value = managed.at(now, path)
             if managed.at(wanted, path) is managed.missing and value is not managed.missing:
