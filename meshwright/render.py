@@ -24,7 +24,7 @@ def plan_lines(plans: Sequence[Plan]) -> Iterator[str]:
         if plan.after:
             yield f"  known after {plan.after}"
         if plan.unfinished:
-            yield "  unfinished: an apply was interrupted, or is at work now; another waits until all is ready"
+            yield "  unfinished: an apply was interrupted, failed, or is at work now; this one sees it through"
         for note in plan.notes:
             yield f"  note: {note}"
     yield closing(plans)

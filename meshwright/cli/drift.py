@@ -78,8 +78,8 @@ def _lines(environment: str, deploy: str, found: Sequence[Drift]) -> Iterator[st
             yield f"  not verified: {drift.not_verified}"
         if drift.interrupted:
             yield (
-                f"  note: the run {drift.interrupted.record} was interrupted; what it did, and what it did not come "
-                "to, is no drift"
+                f"  note: the run {drift.interrupted.record} was interrupted or failed; what it did, and what it did "
+                "not come to, is no drift"
             )
         for note in drift.notes:
             yield f"  note: {note}"
