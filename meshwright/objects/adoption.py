@@ -50,10 +50,7 @@ def _yields(entry: dict[str, Any], manager: str, everyone: bool) -> bool:
 def without_copy(obj: Object) -> Object:
     """The object without the copy of it that a client-side apply keeps."""
     annotations = {k: v for k, v in (obj["metadata"].get("annotations") or {}).items() if k != LAST_APPLIED}
-    metadata = {**obj["metadata"], "annotations": annotations}
-    if not annotations:
-        del metadata["annotations"]
-    return {**obj, "metadata": metadata}
+    return {**obj, "metadata": {**obj["metadata"], "annotations": annotations}}
 
 
 def patch(obj: Object, manager: str, *, everyone: bool) -> list[dict[str, Any]]:

@@ -14,6 +14,7 @@ from meshwright.errors import Forbidden
 from meshwright.kube import ApiError, Session
 from meshwright.objects import adoption, conflicts
 from meshwright.objects.names import Key, Object, in_order, key, live, named, title
+from meshwright.objects.predicted import predicted
 from meshwright.plan import Action, Blocked, Change, Compared
 
 __all__ = ["MANAGER", "Adjust", "Outcome", "compare", "fenced", "outcome"]
@@ -31,11 +32,13 @@ _MOST_TRIED = 200
 @dataclass(frozen=True)
 class Outcome:
     """What an apply would make of a live object: the object `after` it, the managers whose claims are `taken`, and the
-    `conflict` that stands in its way (`after` is then what force would give)."""
+    `conflict` that stands in its way (`after` is then what force would give). `unverified` is whether the API
+    server would not say it."""
 
     after: Object
     taken: tuple[str, ...] = ()
     conflict: ApiError | None = None
+    unverified: bool = False
 
 
 def compare(
@@ -60,6 +63,8 @@ def compare(
     at = places or {}
     ordered = in_order(wanted)
 
+    unverified: list[str] = []
+
     def change(obj: Object) -> Change | None:
         now = there[key(obj)]
         put_right = adjust(now, obj) if adjust else obj
@@ -68,6 +73,8 @@ def compare(
             found = outcome(session, now, put_right, manager, force=force, adopt=named(obj) in adopt)
         except ApiError as error:
             raise conflicts.explained(error, obj, at.get(key(obj), "")) from None
+        if found.unverified:
+            unverified.append(named(obj))
         fields = difference.between(now, found.after)
         if not fields and not found.taken:
             return None
@@ -79,6 +86,12 @@ def compare(
     changed = dict(zip(map(key, existing), session.map(change, existing), strict=True))
     new = [obj for obj in ordered if key(obj) not in there]
     notes = [s for obj in existing for s in foreign.sentences(there[key(obj)], obj, manager)]
+    if unverified:
+        names = sorted(unverified)
+        notes.append(
+            f"not verified: {', '.join(names[:3])}{', ...' if len(names) > 3 else ''} ({len(names)} in all) compared "
+            "without the API server: what it would default or refuse it tells only those who may write"
+        )
     if try_new:
         notes += _tried(session, new, manager, at)
     changes = [changed[key(obj)] if key(obj) in there else _added(obj) for obj in ordered]
@@ -107,6 +120,9 @@ def outcome(
     else:
         try:
             after = session.apply(wanted, manager=manager, force=force or adopt, dry_run=True)
+        except Forbidden:
+            # Whoever may only look is shown the differences too, and told that the API server did not say them.
+            return Outcome(predicted(now, wanted, manager), unverified=True)
         except ApiError as error:
             if not conflicts.is_conflict(error):
                 raise

@@ -16,6 +16,9 @@ _MOST = 5
 # The words of k8s.io/apimachinery, util/managedfields: the manager, and for a write that was no apply its time.
 _MANAGER = re.compile(r'"([^"]*)"(?:.* at (\S+))?')
 
+# An apply with a field that the kind does not have: for kinds of CRDs the API server calls that its own failure (500).
+_UNTYPED = "failed to create typed patch object"
+
 
 def is_conflict(error: ApiError) -> bool:
     """Whether another manager owns a field; a changed version is a conflict without causes."""
@@ -62,7 +65,7 @@ def explained(error: ApiError, obj: Object, place: str = "") -> MeshwrightError:
             f"istiod is unavailable: its webhook {error.webhook} could not be asked about {what}",
             hint="The object may be fine. `meshwright check` says what is wrong with istiod",
         )
-    if error.denied_by or error.status in (400, 422):
+    if error.denied_by or error.status in (400, 422) or _UNTYPED in error.text:
         return BadInput(
             f"{f'{place}: ' if place else ''}the API server refuses {what}: {error.text or error.message}",
             hint="Correct the object",
