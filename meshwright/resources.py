@@ -53,7 +53,9 @@ def _plan(target: Target, env: Environment) -> Plan:
     if session is None:
         return Plan("resources", desired, after="cluster" if found else "")
     empty, adopt = env.resources.allow_empty, target.shared.options.adopt
-    return planned(session, env, found, desired, allow_empty=empty, adopt=adopt)
+    # What was approved has been tried out when it was shown.
+    new = target.shared.options.approved is None
+    return planned(session, env, found, desired, allow_empty=empty, adopt=adopt, try_new=new)
 
 
 def planned(
@@ -65,12 +67,13 @@ def planned(
     leave: Sequence[objects.Object] = (),
     allow_empty: bool = False,
     adopt: Collection[str] = (),
+    try_new: bool = True,
 ) -> Plan:
     """The plan that makes the cluster have exactly the objects of `found`, of those that the environment keeps.
 
     `desired` is the digest of the desired state. Members in `leave` are neither compared nor deleted. Objects named in
-    `adopt` are taken over from other managers. Raises BadInput, naming an object's place, and Refused, as
-    `objects.compare` and `applyset.pruned` do.
+    `adopt` are taken over from other managers. With `try_new`, new ones are tried out by a dry run. Raises BadInput,
+    naming an object's place, and Refused, as `objects.compare` and `applyset.pruned` do.
     """
     if waits_for := prerequisites.unknown(session, found):
         return Plan("resources", desired, after=waits_for)
@@ -78,7 +81,7 @@ def planned(
     objs = [applyset.member(prerequisites.scoped(session, manifest.obj), name) for manifest in found]
     members = [*objs, *leave]
     places = {objects.key(obj): manifest.place for obj, manifest in zip(objs, found, strict=True)}
-    compared = objects.compare(session, objs, adopt=adopt, places=places, try_new=True)
+    compared = objects.compare(session, objs, adopt=adopt, places=places, try_new=try_new)
     if waits_for := prerequisites.homeless(session, env, found, compared.changes):
         return Plan("resources", desired, after=waits_for)
     applyset.unshared(session, compared.changes)
