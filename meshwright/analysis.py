@@ -36,7 +36,7 @@ class Finding:
 def analyze(target: Target, env: Environment, namespaces: Iterable[str]) -> list[Finding] | None:
     """The errors and warnings of istioctl about the live objects of `namespaces`; None where it is not installed.
 
-    Raises Unreachable: it could not look.
+    Raises Unreachable: it could not look. A finding that the object itself suppresses is not among them.
     """
     if tools.installed(target, env, "istioctl") is None:
         return None
@@ -46,7 +46,8 @@ def analyze(target: Target, env: Environment, namespaces: Iterable[str]) -> list
 
 
 def _run(target: Target, env: Environment, scope: Sequence[str]) -> list[Finding]:
-    command = [*istio.istioctl(target, env), "analyze", *scope, "--output", "json"]
+    revision = ["--revision", env.istio.revision] if env.istio.revision else []
+    command = [*istio.istioctl(target, env), "analyze", *scope, *revision, "--output", "json"]
     done = target.run(command, timeout=_TIMEOUT, ok=None)
     try:
         messages = json.loads(done.stdout)

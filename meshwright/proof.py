@@ -24,6 +24,7 @@ Object = dict[str, Any]
 _PAUSE, _LONGEST_PAUSE = 0.05, 0.5
 _LIST_AGAIN = 2.0
 _TIMEOUT = 10.0
+_SAID = 5
 # A refusal is believed when it lasts: a proxy that has been sent a better one clears it a moment later.
 _NEW_LASTS, _OLD_LASTS = 0.3, 1.0
 # An Envoy of another version may leave out fields that it does not know, and does so for good.
@@ -167,7 +168,9 @@ class Proving:
         return next(iter(self._pushes.values())).root
 
     def _known(self, earlier: Sequence[Object]) -> list[Object]:
-        return [*next(iter(self._pushes.values())).objects, *earlier]
+        # Of all that istiod knows, only these say whom other objects concern.
+        known = [*next(iter(self._pushes.values())).objects, *earlier]
+        return [obj for obj in known if obj["kind"] == "Gateway"]
 
     def _look_at(self, proxy: Proxy, row: Row | None) -> bool:
         """Whether its dump is to be read: nothing else is wrong, and it is not known yet that it holds everything."""
@@ -244,12 +247,15 @@ class Proving:
     def _unused(self, written: Sequence[Object], earlier: Sequence[Object]) -> list[str]:
         if not self._pushes or self._waiting:
             return []
-        said = []
+        known = self._known(earlier)
+        unused = {}
         for obj in filter(told, written):
-            who = [p for p in concerned(obj, self._proxies, self._root, self._known(earlier)) if p.ready]
+            who = [proxy for proxy in concerned(obj, self._proxies, self._root, known) if proxy.ready]
             why = "it selects none, and neither do the gateways that it names"
             if who:
                 why = traces.untraced(obj, who, self._traces, self._digests, self._made_before)
             if why:
-                said.append(f"no proxy uses {obj['kind']} {objects.title(obj)}: {why}")
-        return said
+                unused[f"{obj['kind']} {objects.title(obj)}"] = why
+        if len(unused) > _SAID:
+            return [f"no proxy uses {len(unused)} of the objects: {listed(unused)}"]
+        return [f"no proxy uses {name}: {why}" for name, why in unused.items()]

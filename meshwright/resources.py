@@ -24,14 +24,11 @@ def set_name(env: Environment) -> str:
     return f"resources-{env.name}"
 
 
-def wanted(target: Target, env: Environment) -> list[manifests.Manifest]:
-    """The objects that the environment wants, with their places. Raises BadInput."""
-    return _found(target, env, env.resources.manifests, _kubectl(target, env) or "kubectl")
-
-
-def _found(target: Target, env: Environment, paths: Sequence[str], kubectl: str) -> list[manifests.Manifest]:
-    """What the values say, and what the manifests under `paths` do."""
-    written = manifests.read(target.project.root, paths, kubectl)
+def wanted(target: Target, env: Environment, *, without: Collection[str] = ()) -> list[manifests.Manifest]:
+    """The objects that the environment wants, with their places: what its values say, and what its manifests do but
+    for those of the paths in `without`. Raises BadInput."""
+    paths = [path for path in env.resources.manifests if path not in without]
+    written = manifests.read(target.project.root, paths, _kubectl(target, env) or "kubectl")
     return manifests.unique([*rendering.rendered(target.project, env), *written])
 
 
@@ -44,7 +41,7 @@ def _plan(target: Target, env: Environment) -> Plan:
     root, paths = target.project.root, env.resources.manifests
     built = manifests.kustomized(root, paths)
     buildable = not built or not target.local or _kubectl(target, env) is not None
-    found = wanted(target, env) if buildable else _found(target, env, [p for p in paths if p not in built], "")
+    found = wanted(target, env, without=() if buildable else built)
     # Before kubectl is there, only its sources can be bound by an approval.
     desired = digest([[m.obj for m in found if not m.built], manifests.sources(root, paths)])
     if not buildable:
@@ -128,7 +125,7 @@ def apply(target: Target, env: Environment, plan: Plan) -> None:
     before = taken.look(session, env, [*written, *gone])
     if plan.unfinished:
         # What proxies refuse now may be what that apply has written.
-        before = replace(before, refused={}, made={}, unknown="this finishes an apply that was interrupted")
+        before = replace(before, refused={}, made={}, unknown="an earlier apply was not finished")
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": applyset.NAMESPACE}}
     session.apply(namespace)
     # First the set that covers both what is and what is to be: a run that is killed now forgets nothing.

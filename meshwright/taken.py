@@ -31,7 +31,12 @@ __all__ = ["Before", "Taken", "look", "wait"]
 Object = dict[str, Any]
 
 _LONGEST = 60
+_SAID = 5
 _MEND = "The objects are in the cluster. Mend the one at fault and apply again; proxies keep what they had"
+_SUPPRESS = (
+    "The objects are in the cluster. Mend this one and apply again; or, where it is meant to be so, give it the "
+    "annotation galley.istio.io/analyze-suppress with the code"
+)
 
 
 @dataclass(frozen=True)
@@ -122,11 +127,14 @@ def wait(
             target.say(f"warning: {sentence}")
         failures[:0] = _failed(proof, before, seconds)
     if isinstance(analyzed, list):
-        for finding in analyzed:
+        for finding in analyzed[:_SAID]:
             target.say(f"{finding.level.lower()}: istioctl analyze: {finding}")
+        if len(analyzed) > _SAID:
+            target.say(f"istioctl analyze has {len(analyzed) - _SAID} more findings about what was applied")
         errors = [finding for finding in analyzed if finding.level == "Error"]
         if errors:
-            failures.append(Unverified(f"istioctl analyze refutes what was applied: {errors[0]}", hint=_MEND))
+            more = f" and {len(errors) - 1} more" if len(errors) > 1 else ""
+            failures.append(Unverified(f"istioctl analyze refutes what was applied: {errors[0]}{more}", hint=_SUPPRESS))
     if failures:
         raise _joined(failures)
     assert isinstance(proof, Proof)

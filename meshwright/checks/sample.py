@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
-
-from meshwright import istio, pods
+from meshwright import analysis, pods
 from meshwright.check import Check, Failed, NotVerified
 from meshwright.checks.facts import counted, listed, session
 from meshwright.environment import Environment
@@ -81,19 +79,11 @@ def _inside(target: Target, env: Environment) -> str:
 
 def _analyzed(target: Target, env: Environment) -> str:
     namespace = env.bookinfo.namespace
-    done = target.run(
-        [*istio.istioctl(target, env), "analyze", "--namespace", namespace, "--output", "json"], timeout=60, ok=None
-    )
-    try:
-        messages = json.loads(done.stdout)
-    except ValueError:
-        # It says what went wrong in words, and still ends with 0.
-        raise NotVerified(f"istioctl analyze: {done.complaint.strip()[-200:] or 'no output'}") from None
-    bad = [message for message in messages if message.get("level") in ("Error", "Warning")]
-    if bad:
-        first = bad[0]
-        told = f"{first.get('code')} {first.get('origin', '')}: {first.get('message')}"
-        raise Failed(f"{counted(len(bad), 'finding')}, first {told}")
+    found = analysis.analyze(target, env, [namespace])
+    if found is None:
+        raise NotVerified("istioctl is not installed")
+    if found:
+        raise Failed(f"{counted(len(found), 'finding')}, first {found[0]}")
     return f"namespace {namespace}"
 
 

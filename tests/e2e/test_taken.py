@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import random
+import re
 import time
 from contextlib import contextmanager
 
 import pytest
+from test_faults import one_sentence
+from test_resources import Own
 
 from meshwright import envoys, istiods, taken
 from meshwright.errors import Exit, Unverified
@@ -217,3 +220,33 @@ def test_a_paused_proxy_is_named_at_the_deadline(mesh):
 
 def connected(mesh):
     return [row for each in istiods.ready(mesh.session, mesh.env) for row in istiods.connected(mesh.session, each)]
+
+
+@pytest.fixture
+def own(lab, mesh):
+    """An environment with manifests of its own on the lab's cluster; nothing of it is left."""
+    made = Own(lab, f"taken{time.monotonic_ns() % 10**6}")
+    yield made
+    made.allow(allow_empty=True)
+    made.write()
+    assert made.apply("--yes").code == 0
+
+
+def test_an_apply_ends_when_the_proxies_have_taken_it(own):
+    own.write(virtual_service())
+    done = own.apply("--yes")
+    assert done.code == 0, done.out + done.err
+    assert re.search(r"taken by 6 of 6 proxies, 1 istiod, \d+\.\d s", done.out + done.err)
+    own.write(virtual_service(), envoy_filter(stat_prefix=""))
+    refused = own.apply("--yes")
+    assert refused.code == Exit.UNVERIFIED
+    error = one_sentence(refused)
+    assert "refused the configuration: bookinfo/ratings" in error
+    assert "StatPrefix" in error
+    # The same again is no excuse: it is not finished.
+    assert own.plan("--detailed-exitcode").code == Exit.CHANGES
+    again = own.apply("--yes")
+    assert again.code == Exit.UNVERIFIED
+    assert re.search(r"refused the configuration \(whether .* not finished\): bookinfo/ratings", one_sentence(again))
+    own.write(virtual_service(), envoy_filter())
+    own.applied()

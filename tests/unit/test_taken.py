@@ -8,7 +8,7 @@ from fakes import FakeTarget, environment
 from mesh import made
 from talking import Mesh, adding, envoy_filter, virtual_service
 
-from meshwright import cluster, proof, pushes, taken, tools, traces
+from meshwright import analysis, cluster, proof, pushes, taken, tools, traces
 from meshwright.errors import Exit, Unreachable, Unverified
 from meshwright.kube import portforward
 from meshwright.taken import Before, Taken
@@ -292,6 +292,13 @@ def test_a_filter_that_does_something_beside_one_that_does_nothing(mesh: Mesh, g
     assert "EnvoyFilter bookinfo/two: nothing that it adds is in the 2 proxies" in told[0]
 
 
+def test_many_that_nobody_uses_are_one_sentence(go: Any, host: FakeTarget) -> None:
+    go(*(virtual_service(f"v{number}", gateways=["none"]) for number in range(6)))
+    [warning] = [sentence for sentence in host.sentences if "no proxy uses" in sentence]
+    names = ", ".join(f"VirtualService bookinfo/v{number}" for number in range(5))
+    assert warning == f"warning: no proxy uses 6 of the objects: {names} and 1 more"
+
+
 # istioctl analyze
 
 
@@ -314,6 +321,22 @@ def test_a_warning_is_told_and_what_others_wrote_is_not(go: Any, host: FakeTarge
     go(virtual_service())
     told = [sentence for sentence in host.sentences if "istioctl" in sentence]
     assert told == ["warning: istioctl analyze: IST0101 VirtualService bookinfo/web: Referenced host not found"]
+
+
+def test_many_findings_are_not_all_told(go: Any, host: FakeTarget) -> None:
+    host.answer("analyze", json.dumps([finding("Warning")] * 4 + [finding("Error")] * 3))
+    with pytest.raises(Unverified, match=r"Referenced host not found and 2 more\."):
+        go(virtual_service())
+    told = [sentence.split()[0] for sentence in host.sentences if "istioctl" in sentence]
+    assert told == ["error:"] * 3 + ["warning:"] * 2 + ["istioctl"]
+    assert "istioctl analyze has 2 more findings about what was applied" in host.sentences
+
+
+def test_the_revision_is_analyzed(mesh: Mesh, host: FakeTarget) -> None:
+    host.answer("analyze", "[]")
+    istio = {"version": "1.30.3", "hub": "docker.io/istio", "revision": "canary"}
+    assert analysis.analyze(host, environment(istio=istio), ["a"]) == []
+    assert host.commands[-1][-4:] == ("--revision", "canary", "--output", "json")
 
 
 def test_no_istioctl_is_not_verified(go: Any, host: FakeTarget, monkeypatch: pytest.MonkeyPatch) -> None:
