@@ -141,6 +141,6 @@ def _apply(target: Target, env: Environment, plan: Plan) -> None:
     )
 
 
-step = Step("rollback", _plan, _apply)
+step = Step("rollback", _plan, _apply, safe=True)
 """Brings back the objects of an earlier apply of `resources`: its plans are plans of `resources`, and what they apply
 is kept as such."""

@@ -24,6 +24,8 @@ COMMANDS = {
     "rollback": "Go back to the objects of an earlier apply.",
     "history": "Show what changed an environment: who, when, why, and how it ended.",
     "ingress": "Print how to reach the ingress gateway, as shell exports.",
+    "access": "Print the roles of an environment, or ask which of their rights you have.",
+    "windows": "Show when an environment may be changed.",
     "certs": "Look at the certificates of a mesh: who signs, how long they last, who trusts what.",
     "env": "Show the values of an environment, or which cluster it means.",
     "kubeconfig": "Print the kubeconfig of an environment, or merge it into yours.",

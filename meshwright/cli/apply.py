@@ -14,6 +14,7 @@ from meshwright.cli.common import (
     environment_argument,
     json_option,
     opened,
+    override_option,
     reason_data,
     reason_option,
 )
@@ -42,6 +43,7 @@ __all__ = ["command"]
 @click.option("--plan", "plan_only", is_flag=True, help="Show the plan and stop.")
 @click.option("--allow-recreate", is_flag=True, help="Destroy and make anew what cannot be changed in place.")
 @adopt_option
+@override_option
 @reason_option
 @click.option("--saved", "file", metavar="FILE", help="Do what this saved plan says, without a question, or refuse.")
 def command(
@@ -52,6 +54,7 @@ def command(
     plan_only: bool,
     allow_recreate: bool,
     adopt: tuple[str, ...],
+    override: bool,
     reason: str,
     file: str | None,
 ) -> int:
@@ -67,7 +70,7 @@ def command(
         project,
         loaded,
         deploy,
-        Options(allow_recreate=allow_recreate, adopt=adopted),
+        Options(allow_recreate=allow_recreate, reason=reason, adopt=adopted, override=override),
         quiet=as_json,
         admit=True,
         saving=kept is not None,
@@ -87,7 +90,7 @@ def command(
         return Exit.OK
     if made.changes and not kept:
         ask(loaded.env, yes=yes)
-    data = reason_data(reason) | approved_data(made.approved)
+    data = reason_data(reason, override) | approved_data(made.approved)
     if allow_recreate:
         data["allow_recreate"] = "true"
     if adopted:

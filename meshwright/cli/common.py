@@ -26,6 +26,7 @@ __all__ = [
     "json_option",
     "opened",
     "optional_environment_argument",
+    "override_option",
     "reason_data",
     "reason_option",
     "targets",
@@ -76,9 +77,17 @@ def reason_option(function: F) -> F:
     return click.option("--reason", metavar="TEXT", default="", help="Why; kept in the record of this run.")(function)
 
 
-def reason_data(reason: str) -> dict[str, str]:
-    """A reason as data for pyinfra: as JSON, because it would read `42` and `true` as something else than text."""
-    return {"reason": json.dumps(reason)} if reason else {}
+def override_option(function: F) -> F:
+    """The option --override."""
+    return click.option(
+        "--override", is_flag=True, help="Do it although the environment's windows are closed; needs --reason."
+    )(function)
+
+
+def reason_data(reason: str, override: bool = False) -> dict[str, str]:
+    """A reason as data for pyinfra: as JSON, because it would read `42` and `true` as something else than text; and
+    what the reason is for, where it is an override."""
+    return ({"reason": json.dumps(reason)} if reason else {}) | ({"override": "true"} if override else {})
 
 
 def approved_data(approved: Mapping[str, str]) -> dict[str, str]:

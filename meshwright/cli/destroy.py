@@ -12,6 +12,7 @@ from meshwright.cli.common import (
     environment_argument,
     json_option,
     opened,
+    override_option,
     reason_data,
     reason_option,
     targets,
@@ -19,7 +20,7 @@ from meshwright.cli.common import (
 from meshwright.cli.consent import typed
 from meshwright.cli.output import Output, coloured
 from meshwright.cli.plan import show
-from meshwright.errors import Exit
+from meshwright.errors import Exit, Refused
 from meshwright.execution import Execution
 from meshwright.options import Options
 from meshwright.plan import Plan, approval
@@ -38,19 +39,27 @@ __all__ = ["command"]
 @json_option
 @click.option("--confirm", metavar="NAME", help="The environment's name, instead of typing it.")
 @click.option("--plan", "plan_only", is_flag=True, help="Show what would go and stop.")
+@override_option
 @reason_option
-def command(environment: str, as_json: bool, confirm: str | None, plan_only: bool, reason: str) -> int:
+def command(environment: str, as_json: bool, confirm: str | None, plan_only: bool, override: bool, reason: str) -> int:
     """Plans, stops with 0 when there is nothing to delete, else asks for the name and runs deploys/destroy.py."""
     output = Output(as_json, "destroy", environment)
     project, loaded = opened(environment)
     destroy.refuse(loaded.env)
     plans: list[Plan] = []
     approved: dict[str, str] = {}
+    refusals: list[Refused] = []
     with targets(project, loaded, quiet=as_json) as hosts:
         for target in hosts:
-            own = Execution(target, loaded.env, deploys.load(project, "destroy"), Options()).preview()
+            options = Options(reason=reason, override=override)
+            execution = Execution(target, loaded.env, deploys.load(project, "destroy"), options)
+            own = execution.preview()
             plans += own
             approved[target.name] = approval(own)
+            try:
+                execution.admit()
+            except Refused as refused:
+                refusals.append(refused)
     if plan_only:
         show(output, plans)
         return Exit.OK
@@ -58,8 +67,10 @@ def command(environment: str, as_json: bool, confirm: str | None, plan_only: boo
     if all(plan.empty for plan in plans):
         output.document(ok=True, summary=summary(plans), steps=[], digest=approval(plans))
         return Exit.OK
+    if refusals:
+        raise refusals[0]
     typed(f"This cannot be undone. Type {environment} to go on", environment, confirm, f"--confirm {environment}")
-    data = reason_data(reason) | approved_data(approved)
+    data = reason_data(reason, override) | approved_data(approved)
     done = run_deploy(project, environment, "destroy", data, say=output.human)
     output.document(
         ok=done.exit is Exit.OK,
