@@ -181,11 +181,12 @@ def decide(plane: Plane | None, secrets: dict[str, Material], ca_addresses: Sequ
     name = plane.cacerts if plane else PLUGGED_SECRET
     plugged, own = secrets.get(name), secrets.get(SELF_SIGNED_SECRET)
     reuse = true(settings.get("USE_CACERTS_FOR_SELF_SIGNED_CA", ""))
-    if plugged is not None and plugged.made_by_istiod and reuse:
-        # It counts as istiod's own; the older Secret goes before it.
-        return _self_signed(
-            own or plugged, there, "istiod keeps its own CA in cacerts (USE_CACERTS_FOR_SELF_SIGNED_CA)"
-        )
+    if plugged is not None and plugged.empty:
+        plugged = None  # of no use to istiod, and no hindrance
+    if plugged is not None and plugged.made_by_istiod and reuse and not plugged.missing:
+        # It counts as istiod's own; the older Secret goes before it. The mounted roots are handed out in any case.
+        why = "istiod keeps its own CA in cacerts (USE_CACERTS_FOR_SELF_SIGNED_CA)"
+        return _self_signed(own or plugged, there, why, plugged.roots)
     if plugged is not None and plugged.missing:
         why = f"Secret {plugged.secret} has no {', '.join(plugged.missing)}: istiod does not start with it"
         return Authority(Kind.INCOMPLETE, why, plugged.secret, used=plugged, others=_others(there, plugged))

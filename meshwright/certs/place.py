@@ -23,11 +23,12 @@ __all__ = ["Expected", "Place", "judge"]
 @dataclass(frozen=True)
 class Expected:
     """What every place should have: the roots to trust, and those of them that what is presented must chain to.
-    `source` says where that is written."""
+    `source` says where that is written. `known` are further roots, to say in words what else was signed under."""
 
     source: str
     roots: frozenset[Certificate]
     signers: frozenset[Certificate]
+    known: frozenset[Certificate] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -93,9 +94,7 @@ def _presenting(place: Place, expected: Expected, now: dt.datetime) -> str:
     leaf, others = place.chain[0], place.chain[1:]
     if roots_of(leaf, others, expected.signers, now):
         return ""
-    # What came with it counts as a root too here, only to say in words under which it was signed.
-    known = expected.roots | {each for each in others if each.self_signed}
-    under = roots_of(leaf, others, known - expected.signers, now)
+    under = roots_of(leaf, others, (expected.roots | expected.known) - expected.signers, now)
     if under:
         return f"it presents a certificate under {named(under)}, not under {named(expected.signers)}"
     why = why_none(leaf, others, expected.signers, now)

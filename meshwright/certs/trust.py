@@ -155,12 +155,20 @@ def expected(seen: Seen) -> tuple[Expected, list[Finding]]:
         if not signers:
             why = why_none(authority.signer, authority.chain, authority.roots, seen.now)
             findings.append(Finding(State.FAILED, f"Secret {authority.secret}", f"it does not hold together: {why}"))
-        return Expected(f"Secret {authority.secret}", authority.roots, signers or authority.roots), findings
+        known = _known(seen, authority)
+        return Expected(f"Secret {authority.secret}", authority.roots, signers or authority.roots, known), findings
     name = f"{seen.mesh.namespace}/{ROOT_CONFIGMAP}"
     own = next((place.roots for place in seen.of("ConfigMap") if place.name == name), None) or frozenset()
     if not own:
         findings.append(Finding(State.FAILED, f"ConfigMap {name}", "it has no roots, so nothing can be compared"))
-    return Expected(f"ConfigMap {name}", own, own), findings
+    return Expected(f"ConfigMap {name}", own, own, _known(seen, authority)), findings
+
+
+def _known(seen: Seen, authority: Authority | None) -> frozenset[Certificate]:
+    """Every root that anybody trusts, and those of CA Secrets that are not used."""
+    trusted = {root for place in seen.places for root in place.roots or ()}
+    unused = {each for other in (authority.others if authority else ()) for each in other.everything}
+    return frozenset(each for each in trusted | unused if each.self_signed)
 
 
 def report(seen: Seen) -> Report:
