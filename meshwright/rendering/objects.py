@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from meshwright import documents, template
@@ -19,14 +20,24 @@ from meshwright.rendering import credentials
 from meshwright.rendering.hosts import cluster_domain, completed
 from meshwright.rendering.kinds import KINDS, Kind
 
-__all__ = ["rendered"]
+__all__ = ["Rendered", "rendered"]
 
 _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 _WITH_HOSTS = frozenset({"virtual_services", "destination_rules"})
+_BUNDLES = frozenset({"credentials", "egress", "rate_limits"})
 _METADATA = frozenset({"labels", "annotations"})
 
 
-def rendered(project: Project, env: Environment) -> list[Manifest]:
+@dataclass(frozen=True)
+class Rendered(Manifest):
+    """A manifest that a template has made of the value at `path`. `same` says that its spec has the keys of the value,
+    so that a place in the one is a place in the other."""
+
+    path: Path = ()
+    same: bool = False
+
+
+def rendered(project: Project, env: Environment) -> list[Rendered]:
     """The objects of the environment's values, in the order of the values; the place of each is that of its value.
 
     Raises BadInput: a template with a mistake or that makes no Kubernetes object, a credential that cannot be read.
@@ -34,7 +45,7 @@ def rendered(project: Project, env: Environment) -> list[Manifest]:
     return list(_rendered(project, env))
 
 
-def _rendered(project: Project, env: Environment) -> Iterator[Manifest]:
+def _rendered(project: Project, env: Environment) -> Iterator[Rendered]:
     if not isinstance(env, MeshEnvironment):
         return
     for kind in KINDS:
@@ -45,13 +56,14 @@ def _rendered(project: Project, env: Environment) -> Iterator[Manifest]:
             yield from _of_one(project, env, kind, key, obj)
 
 
-def _of_one(project: Project, env: Environment, kind: Kind, key: str, obj: MeshObject) -> Iterator[Manifest]:
+def _of_one(project: Project, env: Environment, kind: Kind, key: str, obj: MeshObject) -> Iterator[Rendered]:
     path: Path = ("resources", *kind.values, key)
     place = env.where(*path)
     text = template.render(project, kind.template, **_values(project, env, kind, path, obj))
     name = f"{place}: templates/{kind.template} as rendered"
     for document in documents.read(text, name):
-        yield Manifest(checked(document.value, f"{name}:{document.line}"), place)
+        whole = checked(document.value, f"{name}:{document.line}")
+        yield Rendered(whole, place, path=path, same=kind.values[-1] not in _BUNDLES)
 
 
 def _values(project: Project, env: Environment, kind: Kind, path: Path, obj: MeshObject) -> dict[str, Any]:

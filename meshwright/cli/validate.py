@@ -1,0 +1,48 @@
+"""`meshwright validate`."""
+
+from __future__ import annotations
+
+import click
+
+from meshwright.cli.common import environment_argument, json_option, opened, targets
+from meshwright.cli.output import Output
+from meshwright.errors import Exit
+
+__all__ = ["command"]
+
+
+@click.command(
+    "validate",
+    help="Find what is wrong in the objects of ENV before anything is sent. No cluster is asked.",
+    epilog="Example: meshwright validate lab",
+)
+@environment_argument
+@json_option
+def command(environment: str, as_json: bool) -> int:
+    """Prints every finding; an error makes the exit code 65, a warning does not."""
+    from meshwright.validation import RULES, Level, validate
+
+    output = Output(as_json, "validate", environment)
+    project, loaded = opened(environment)
+    with targets(project, loaded, quiet=as_json) as hosts:
+        found = validate(hosts[0], loaded.env)
+    errors, warnings = found.count(Level.ERROR), found.count(Level.WARNING)
+    lines = [line for finding in found.findings for line in (finding.line, f"  {finding.hint}")]
+    lines += [f"not looked at: {sentence}" for sentence in found.skipped]
+    lines.append(
+        f"{found.objects} objects looked at by {len(RULES)} rules: {_counted(errors, 'error')}, "
+        f"{_counted(warnings, 'warning')}."
+    )
+    output.answer(lines)
+    output.document(
+        ok=not errors,
+        # The values themselves were looked at when they were loaded.
+        summary={"checked": found.objects, "rules": len(RULES), "errors": errors, "warnings": warnings},
+        findings=[finding.as_json() for finding in found.findings],
+        not_looked_at=list(found.skipped),
+    )
+    return Exit.BAD_INPUT if errors else Exit.OK
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"

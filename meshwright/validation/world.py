@@ -1,0 +1,170 @@
+"""Everything that rules look at: the environment's objects by kind, and the hosts that they make.
+
+Manifests of the user's own may have anything in them; whoever reads them here asks with `Thing.all` and `Thing.get`,
+which give nothing where the shape is not what it should be (the API server says that better).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from meshwright.environment import Environment
+from meshwright.manifests import Manifest
+from meshwright.rendering import Rendered
+from meshwright.rendering.hosts import cluster_domain, whole
+
+__all__ = ["Thing", "World", "covers", "dig", "meets"]
+
+API = "gateway.networking.k8s.io"
+
+
+def dig(value: Any, *path: str | int) -> Any:
+    """The part of `value` at `path`; None where there is none."""
+    for part in path:
+        try:
+            value = value[part] if isinstance(value, dict | list) else None
+        except (KeyError, IndexError, TypeError):
+            return None
+    return value
+
+
+@dataclass(frozen=True, eq=False)
+class Thing:
+    """One object, and where it is written."""
+
+    manifest: Manifest
+    env: Environment
+
+    @property
+    def obj(self) -> dict[str, Any]:
+        """The object."""
+        return self.manifest.obj
+
+    @property
+    def kind(self) -> str:
+        """Its kind."""
+        return str(self.obj["kind"])
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return str(self.obj["metadata"]["name"])
+
+    @property
+    def namespace(self) -> str:
+        """Its namespace; "" where it has none."""
+        return str(self.obj["metadata"].get("namespace") or "")
+
+    @property
+    def title(self) -> str:
+        """KIND NAMESPACE/NAME."""
+        return f"{self.kind} {self.namespace}/{self.name}" if self.namespace else f"{self.kind} {self.name}"
+
+    @property
+    def of_api(self) -> bool:
+        """Whether it is of the Gateway API."""
+        return str(self.obj["apiVersion"]).startswith(API)
+
+    def get(self, *path: str | int) -> Any:
+        """The part of its spec at `path`; None where there is none."""
+        return dig(self.obj.get("spec"), *path)
+
+    def all(self, *path: str | int) -> list[Any]:
+        """The list in its spec at `path`; empty where there is none."""
+        found = self.get(*path)
+        return found if isinstance(found, list) else []
+
+    def at(self, *path: str | int) -> str:
+        """FILE:LINE of the part of its spec at `path`, or of the nearest part around it that has a line."""
+        if isinstance(self.manifest, Rendered) and self.manifest.same:
+            for length in range(len(path), 0, -1):
+                place = self.env.where(*self.manifest.path, *path[:length])
+                if place != "default":
+                    return place
+        return self.manifest.place
+
+
+def covers(pattern: str, host: str) -> bool:
+    """Whether every host of `host` is one of `pattern`; either may be a wildcard."""
+    if pattern == "*" or pattern == host:
+        return True
+    return pattern.startswith("*.") and host.removeprefix("*").endswith(pattern[1:]) and host != pattern[2:]
+
+
+def meets(one: str, other: str) -> bool:
+    """Whether some host is one of both."""
+    return covers(one, other) or covers(other, one)
+
+
+@dataclass(frozen=True)
+class World:
+    """The objects of an environment. `skipped` are sentences about what could not be looked at."""
+
+    env: Environment
+    things: tuple[Thing, ...]
+    skipped: list[str] = field(default_factory=list)
+
+    @cached_property
+    def domain(self) -> str:
+        """The domain of the cluster's Services."""
+        return cluster_domain(self.env)
+
+    def of(self, *kinds: str, api: bool = False) -> Iterator[Thing]:
+        """The objects of these kinds, of Istio and Kubernetes, or of the Gateway API."""
+        return (thing for thing in self.things if thing.kind in kinds and thing.of_api == api)
+
+    def find(self, kind: str, namespace: str, name: str, *, api: bool = False) -> Thing | None:
+        """One object."""
+        found = (t for t in self.of(kind, api=api) if t.namespace == namespace and t.name == name)
+        return next(found, None)
+
+    def whole(self, host: Any, thing: Thing) -> str:
+        """A host as Istio takes it in `thing`."""
+        return whole(host, thing.namespace, self.domain) if isinstance(host, str) else ""
+
+    @cached_property
+    def services(self) -> dict[str, Thing]:
+        """The Services that are known, by host."""
+        return {f"{t.name}.{t.namespace}.svc.{self.domain}": t for t in self.of("Service")}
+
+    @cached_property
+    def namespaces_known(self) -> frozenset[str]:
+        """Namespaces of which Services are known: there, a Service that is not is missing."""
+        return frozenset(thing.namespace for thing in self.services.values())
+
+    @cached_property
+    def entries(self) -> list[tuple[str, Thing]]:
+        """The hosts of ServiceEntries."""
+        return [(host, t) for t in self.of("ServiceEntry") for host in t.all("hosts") if isinstance(host, str)]
+
+    def service_of(self, host: str) -> tuple[str, str] | None:
+        """Name and namespace of the Service that a host stands for; None where it is no Service's host."""
+        rest = host.removesuffix(f".svc.{self.domain}")
+        name, _, namespace = rest.partition(".")
+        return (name, namespace) if rest != host and name and namespace and "." not in namespace else None
+
+    def gateways_of(self, thing: Thing) -> list[tuple[int, str, str, str]]:
+        """The gateways that a VirtualService names but `mesh`: index, as written, namespace, name."""
+        found = []
+        for index, written in enumerate(thing.all("gateways")):
+            if isinstance(written, str) and written != "mesh":
+                namespace, _, name = written.rpartition("/")
+                found.append((index, written, namespace or thing.namespace, name))
+        return found
+
+    def subsets(self, host: str) -> dict[str, Thing]:
+        """The subsets that DestinationRules define for a host."""
+        return {
+            str(dig(subset, "name")): rule
+            for rule in self.of("DestinationRule")
+            if covers(self.whole(rule.get("host"), rule), host)
+            for subset in rule.all("subsets")
+        }
+
+
+def things(env: Environment, manifests: Iterable[Manifest]) -> tuple[Thing, ...]:
+    """The objects of `manifests`."""
+    return tuple(Thing(manifest, env) for manifest in manifests)

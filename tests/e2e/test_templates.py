@@ -1,0 +1,199 @@
+"""The worked example of each page of docs/templates on a real mesh: applied as it stands there, planned again, and seen
+from the side of the requests (#5)."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import ssl
+import time
+from collections import Counter
+from dataclasses import dataclass
+
+import examples
+import pytest
+from cryptography import x509
+from owning import Owned
+
+from meshwright import ingress
+
+DEADLINE = 30
+REVIEWS = "reviews.example.com"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back from outside of the cluster. `certificate` is what was served, PEM."""
+
+    status: int
+    headers: dict[str, str]
+    text: str
+    seconds: float
+    certificate: str = ""
+
+
+class Outside:
+    """Requests to the gateway from outside: by the published ports of the lab."""
+
+    def __init__(self, lab):
+        found = ingress.address(lab.target, lab.env)
+        self.host, self.ports = found.host, {"http": found.port, "https": found.secure_port}
+
+    def get(self, host, path="/", *, scheme="http", method="GET", **headers):
+        start = time.monotonic()
+        stream = socket.create_connection((self.host, self.ports[scheme]), timeout=10)
+        served = ""
+        if scheme == "https":
+            context = ssl.create_default_context()
+            # Who signed it is looked at below; nobody else has.
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+            stream = context.wrap_socket(stream, server_hostname=host)
+            served = ssl.DER_cert_to_PEM_cert(stream.getpeercert(binary_form=True))
+        connection = http.client.HTTPConnection(host)
+        connection.sock = stream
+        try:
+            names = {name.replace("_", "-"): value for name, value in headers.items()}
+            connection.request(method, path, headers={"Host": host, "Connection": "close", **names})
+            answer = connection.getresponse()
+            found = {name.lower(): value for name, value in answer.getheaders()}
+            return Answer(answer.status, found, answer.read().decode(), time.monotonic() - start, served)
+        finally:
+            connection.close()
+
+    def until(self, good, *words, **more):
+        """The answer once `good` holds for it, ten times in a row; the last one when it never does."""
+        deadline, row = time.monotonic() + DEADLINE, 0
+        while True:
+            try:
+                answer = self.get(*words, **more)
+            except OSError:  # nothing listens there yet
+                answer = Answer(0, {}, "", 0)
+            row = row + 1 if good(answer) else 0
+            if row == 5 or time.monotonic() > deadline:
+                return answer
+            if not row:
+                time.sleep(0.2)
+
+
+class Example(Owned):
+    """An environment whose objects are those of one page."""
+
+    def of(self, page):
+        self.values.write_text(self.base + examples.example(page) + "  allow_empty: true\n")
+        return self.applied()
+
+
+@pytest.fixture(scope="module")
+def outside(lab):
+    return Outside(lab)
+
+
+@pytest.fixture(scope="module")
+def example(lab):
+    made = Example(lab, "templates")
+    yield made
+    made.clean()
+
+
+def version(answer):
+    return json.loads(answer.text)["version"]
+
+
+WITHOUT_CRDS = [page for page in examples.pages() if page != "gateway-api"]
+
+
+@pytest.mark.parametrize("page", WITHOUT_CRDS)
+def test_each_example_is_applied_as_it_stands_and_the_second_plan_is_empty(example, page):
+    example.of(page)
+
+
+def test_tls_ends_at_the_gateway_with_the_credentials_certificate(example, outside):
+    example.of("gateway")
+    page = outside.until(lambda a: a.status == 200, "shop.example.com", "/productpage", scheme="https")
+    assert page.status == 200
+    served = x509.load_pem_x509_certificate(page.certificate.encode())
+    names = served.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert names.get_values_for_type(x509.DNSName) == ["shop.example.com"]
+    plain = outside.get("shop.example.com", "/productpage?a=b")
+    assert plain.status == 301
+    assert plain.headers["location"] == "https://shop.example.com/productpage?a=b"
+
+
+def test_routes_by_header_path_redirect_rewrite_and_headers(example, outside):
+    example.of("virtual-service")
+    assert outside.until(lambda a: a.status == 200, REVIEWS, "/reviews/0").status == 200
+    tester = [outside.get(REVIEWS, "/reviews/0", end_user="tester") for _ in range(20)]
+    assert {version(answer) for answer in tester} == {"v3"}
+    assert version(outside.get(REVIEWS, "/old/0")) == "v1"
+    moved = outside.get(REVIEWS, "/moved")
+    assert (moved.status, moved.headers["location"]) == (302, f"http://{REVIEWS}/reviews/0")
+    assert outside.get(REVIEWS, "/reviews/0").headers["x-served-by"] == "reviews"
+    asked = outside.get(REVIEWS, "/reviews/0", origin="https://shop.example.com")
+    assert asked.headers["access-control-allow-origin"] == "https://shop.example.com"
+    stranger = outside.get(REVIEWS, "/reviews/0", origin="https://other.example.com")
+    assert "access-control-allow-origin" not in stranger.headers
+
+
+def test_faults_delay_and_abort(example, outside):
+    example.of("virtual-service")
+    assert outside.until(lambda a: a.status == 503, REVIEWS, "/broken/0").status == 503
+    assert outside.get(REVIEWS, "/broken/0").text == "fault filter abort"
+    slow = [outside.get(REVIEWS, "/slow/0") for _ in range(3)]
+    assert all(1 <= answer.seconds < 3 and answer.status == 200 for answer in slow)
+    assert outside.get(REVIEWS, "/reviews/0").seconds < 1
+
+
+def test_weights_of_a_thousand_requests(example, outside):
+    example.of("virtual-service")
+    assert outside.until(lambda a: a.status == 200, REVIEWS, "/reviews/0").status == 200
+    seen = Counter(version(outside.get(REVIEWS, "/reviews/0")) for _ in range(1000))
+    assert set(seen) == {"v1", "v2"}
+    # 200 of 1000 are wanted; their standard deviation is 12.6, and five of these either way are 137 to 263.
+    assert 137 <= seen["v2"] <= 263, seen
+
+
+def test_a_consistent_hash_keeps_each_user_with_one_pod(example, outside):
+    example.of("destination-rule")
+    host = "sticky.example.com"
+    assert outside.until(lambda a: a.status == 200, host, "/reviews/0", x_user="u").status == 200
+    pods = {
+        user: {json.loads(outside.get(host, "/reviews/0", x_user=user).text)["podname"] for _ in range(10)}
+        for user in map(str, range(12))
+    }
+    assert all(len(found) == 1 for found in pods.values()), pods
+    assert len(set.union(*pods.values())) > 1
+
+
+def test_a_policy_denies_and_what_it_does_not_name_goes_on(example, outside):
+    example.of("authorization-policy")
+    host = "bookinfo.example.com"
+    denied = outside.until(lambda a: a.status == 403, host, "/login")
+    assert (denied.status, denied.text) == (403, "RBAC: access denied")
+    page = outside.get(host, "/productpage")
+    assert page.status == 200
+    assert "error" not in page.text
+
+
+def test_a_local_rate_limit_answers_429_and_recovers(example, outside):
+    example.of("rate-limit")
+    host = "limited.example.com"
+    deadline = time.monotonic() + DEADLINE
+    while time.monotonic() < deadline:
+        burst = [outside.get(host, "/productpage").status for _ in range(6)]
+        if 429 in burst:
+            break
+    assert set(burst) == {200, 429}
+    time.sleep(6)
+    again = [outside.get(host, "/productpage").status for _ in range(5)]
+    assert again == [200, 200, 200, 429, 429]
+    # The bucket is that host's alone.
+    assert outside.get("bookinfo.example.com", "/productpage").status == 200
+
+
+def test_taken_away_nothing_is_left_of_it(example, outside):
+    example.of("gateway")
+    assert outside.until(lambda a: a.status == 301, "shop.example.com").status == 301
+    example.of("peer-authentication")
+    assert outside.until(lambda a: a.status == 404, "shop.example.com").status == 404
+    assert example.members("Secret") == []

@@ -1,0 +1,268 @@
+"""Every rule: what it finds, where it says so, and that it leaves good objects alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import examples
+import pytest
+import yaml
+from fakes import FakeTarget
+
+from meshwright.environment import load
+from meshwright.errors import BadInput
+from meshwright.project import Project
+from meshwright.validation import RULES, Finding, Level, Validated, validate
+
+ALL = """\
+cluster: {kind: existing, context: c}
+tools: {k3d: 5.9.0, kubectl: 1.35.4}
+istio: {version: 1.30.3, hub: docker.io/istio}
+namespaces: {shop: {}, bookinfo: {}}
+bookinfo: {enabled: false}
+"""
+FILE = "group_data/lab.yaml"
+HTTP = "port: {number: 80, name: http, protocol: HTTP}"
+HTTPS = "port: {number: 443, name: https, protocol: HTTPS}"
+LIMIT = "{max_tokens: 1, tokens_per_fill: 1, fill_interval: 1s}"
+TO = "route: [{destination: {host: s}}]"
+
+Look = Callable[..., Validated]
+
+
+@pytest.fixture
+def look(project: Project, host: FakeTarget) -> Look:
+    """Validates an environment with these resources."""
+
+    def validated(resources: str, manifests: str = "") -> Validated:
+        (project.root / "inventory" / "lab.py").touch()
+        (project.root / "group_data" / "all.yaml").write_text(ALL)
+        if manifests:
+            (project.root / "m.yaml").write_text(manifests)
+            resources = "manifests: [m.yaml]\n" + resources
+        lines = "".join(f"  {line}\n" for line in resources.strip().splitlines())
+        (project.root / "group_data" / "lab.yaml").write_text(f"resources:\n{lines}")
+        return validate(host, load(project, "lab").env)
+
+    return validated
+
+
+def of(found: Validated, rule: str) -> list[Finding]:
+    return [finding for finding in found.findings if finding.rule == rule]
+
+
+GATEWAY = f"gateways:\n  shop/g: {{servers: [{{{HTTP}, hosts: [a.example.com]}}]}}\n"
+BROKEN = {
+    "gateway-missing": (
+        GATEWAY + f"virtual_services:\n  shop/v: {{hosts: [a.example.com], gateways: [gg], http: [{{{TO}}}]}}",
+        5,
+        "VirtualService shop/v: there is no Gateway shop/gg (gg)",
+    ),
+    "host-not-served": (
+        GATEWAY + f"virtual_services:\n  shop/v: {{hosts: [b.example.com], gateways: [g], http: [{{{TO}}}]}}",
+        5,
+        "VirtualService shop/v: Gateway shop/g does not serve b.example.com, so no request gets here through it",
+    ),
+    "host-missing": (
+        "virtual_services:\n  shop/v:\n    hosts: [s]\n    http:\n    - route:\n"
+        "      - destination: {host: s.bookinfo}",
+        7,
+        "VirtualService shop/v: s.bookinfo is neither a Service's host nor one of a ServiceEntry",
+    ),
+    "subset-missing": (
+        "destination_rules: {shop/s: {host: s, subsets: [{name: v1}]}}\n"
+        "virtual_services:\n  shop/v:\n    hosts: [s]\n    http:\n    - route:\n      - destination:\n"
+        "          host: s\n          subset: v2",
+        10,
+        "VirtualService shop/v: no DestinationRule for s.shop.svc.cluster.local has a subset v2",
+    ),
+    "subset-unused": (
+        "destination_rules:\n  shop/s:\n    host: s\n    subsets:\n"
+        "    - {name: v1, trafficPolicy: {loadBalancer: {simple: RANDOM}}}",
+        6,
+        "DestinationRule shop/s: the trafficPolicy of subset v1 has no effect: no route names the subset",
+    ),
+    "host-twice": (
+        f"virtual_services:\n  shop/v: {{hosts: [s], http: [{{{TO}}}]}}\n"
+        f"  shop/w: {{hosts: [s.shop.svc.cluster.local], http: [{{{TO}}}]}}",
+        4,
+        f"VirtualService shop/w: s.shop.svc.cluster.local at mesh is in VirtualService shop/v ({FILE}:3) as well",
+    ),
+    "shadowed": (
+        "virtual_services:\n  shop/v:\n    hosts: [s]\n    http:\n"
+        f"    - {{match: [{{uri: {{prefix: /a}}}}], {TO}}}\n"
+        f"    - {{match: [{{uri: {{exact: /a/b}}, headers: {{x: {{exact: z}}}}}}], {TO}}}",
+        7,
+        "VirtualService shop/v: http[1] is never taken: http[0] takes all of its requests",
+    ),
+    "parent-missing": (
+        "gateway_api:\n  http_routes:\n    shop/h:\n      parentRefs:\n      - {name: g}",
+        6,
+        "HTTPRoute shop/h: there is no Gateway shop/g of the Gateway API",
+    ),
+    "grant-missing": (
+        "gateway_api:\n  http_routes:\n    shop/h:\n      rules:\n"
+        "      - backendRefs: [{name: s, namespace: bookinfo, port: 80}]",
+        6,
+        "HTTPRoute shop/h: no ReferenceGrant in bookinfo lets it refer to s there",
+    ),
+    "routed-twice": (
+        GATEWAY + f"virtual_services:\n  shop/v: {{hosts: [a.example.com], gateways: [g], http: [{{{TO}}}]}}\n"
+        "gateway_api: {http_routes: {shop/h: {hostnames: [a.example.com]}}}",
+        6,
+        f"HTTPRoute shop/h: a.example.com is in VirtualService shop/v ({FILE}:5) as well",
+    ),
+    "servers-overlap": (
+        GATEWAY + f"  shop/h: {{servers: [{{{HTTP}, hosts: [a.example.com], tls: {{httpsRedirect: true}}}}]}}",
+        4,
+        f"Gateway shop/h: a.example.com at port 80 is in Gateway shop/g ({FILE}:3) with another TLS",
+    ),
+    "credential-missing": (
+        f"gateways:\n  shop/g:\n    servers:\n    - {HTTPS}\n      hosts: [a.example.com]\n"
+        "      tls:\n        mode: SIMPLE\n        credentialName: c",
+        9,
+        "Gateway shop/g: these values have no credential istio-system/c; without one nothing is served at this port",
+    ),
+    "certificate-path": (
+        f"gateways:\n  shop/g:\n    servers:\n    - {HTTPS}\n      hosts: [a.example.com]\n"
+        "      tls: {mode: SIMPLE, serverCertificate: /tls/c, privateKey: /tls/k}",
+        7,
+        "Gateway shop/g: /tls/c is not below /etc/istio, where gateways have their volumes",
+    ),
+    "handed-on": (
+        f"gateways:\n  shop/g:\n    servers:\n    - {HTTPS}\n      hosts: [a.example.com]\n"
+        "      tls: {mode: PASSTHROUGH}\n"
+        f"virtual_services:\n  shop/v: {{hosts: [a.example.com], gateways: [g], http: [{{{TO}}}]}}",
+        7,
+        "Gateway shop/g: TLS is handed on here, so the http routes of VirtualService shop/v are never taken",
+    ),
+    "mutual-tls": (
+        "peer_authentications: {istio-system/default: {mtls: {mode: STRICT}}}\n"
+        "destination_rules:\n  shop/s:\n    host: s\n    trafficPolicy: {tls: {mode: DISABLE}}",
+        6,
+        "DestinationRule shop/s: tls.mode DISABLE fights mutual TLS: the pods of namespace shop are STRICT",
+    ),
+    "failover": (
+        "destination_rules:\n  shop/s:\n    host: s\n    trafficPolicy:\n"
+        "      loadBalancer: {localityLbSetting: {failover: [{from: a, to: b}]}}",
+        6,
+        "DestinationRule shop/s: failover has no effect without outlierDetection: nobody finds out that pods are not "
+        "healthy",
+    ),
+    "rule-twice": (
+        "destination_rules:\n  shop/s: {host: s}\n"
+        "  shop/t: {host: s.shop.svc.cluster.local, trafficPolicy: {loadBalancer: {simple: RANDOM}}}",
+        4,
+        f"DestinationRule shop/t: DestinationRule shop/s ({FILE}:3) is for s.shop.svc.cluster.local too: one "
+        "trafficPolicy of the two has no effect",
+    ),
+    "one-per-namespace": (
+        "sidecars:\n  shop/a: {egress: [{hosts: [./*]}]}\n  shop/b: {egress: [{hosts: [./*]}]}",
+        4,
+        f"Sidecar shop/b: Sidecar shop/a ({FILE}:3) is for all pods of shop too",
+    ),
+    "as-tcp": (
+        "service_entries:\n  shop/e:\n    hosts: [e.example.com]\n    resolution: DNS\n"
+        "    ports: [{number: 443, name: https, protocol: HTTPS}]",
+        6,
+        "ServiceEntry shop/e: port 443 has no VirtualService with tls routes: it passes through as TCP",
+    ),
+    "vhost-missing": (
+        GATEWAY + f"virtual_services:\n  shop/v: {{hosts: [a.example.com], gateways: [g], http: [{{name: r, {TO}}}]}}\n"
+        f"rate_limits:\n  istio-system/l:\n    routes: [{{vhost: 'a.example.com:8080', local: {LIMIT}}}]",
+        8,
+        "EnvoyFilter istio-system/l: no gateway of these values has a virtual host a.example.com:8080: this limits "
+        "nothing",
+    ),
+    "one-bucket": (
+        "rate_limits:\n  istio-system/l:\n    service: {host: r.example.com, domain: d}\n    routes:\n"
+        "    - {vhost: 'a:80', rate_limits: [{actions: [{remote_address: {}}]}]}",
+        6,
+        "EnvoyFilter istio-system/l: remote_address is a node's address behind a Service with externalTrafficPolicy "
+        "Cluster",
+    ),
+    "token-unasked": (
+        "request_authentications:\n  shop/j: {jwtRules: [{issuer: i}]}",
+        3,
+        "RequestAuthentication shop/j: no AuthorizationPolicy asks for a token: requests without one pass",
+    ),
+}
+
+
+@pytest.mark.parametrize("rule", BROKEN)
+def test_what_a_rule_finds(look: Look, rule: str) -> None:
+    resources, line, sentence = BROKEN[rule]
+    [found] = of(look(resources), rule)
+    assert f"{found.object}: {found.sentence}" == sentence
+    assert found.place == f"{FILE}:{line}"
+    assert found.hint
+
+
+def manifest(kind: str, name: str, spec: Any, api: str = "networking.istio.io/v1") -> dict[str, Any]:
+    return {"apiVersion": api, "kind": kind, "metadata": {"name": name, "namespace": "shop"}, "spec": spec}
+
+
+def test_weights_of_a_manifest_which_no_type_has_looked_at(look: Look) -> None:
+    destinations = [{"destination": {"host": host}, "weight": 40} for host in ("s", "t")]
+    text = "# a comment\n" + yaml.safe_dump(
+        manifest("VirtualService", "v", {"hosts": ["s"], "http": [{"route": destinations}]})
+    )
+    [found] = of(look("", text), "weights")
+    assert found.line == "m.yaml:2: error: VirtualService shop/v: the weights of http[0] add up to 80"
+    assert found.as_json() == {
+        "rule": "weights",
+        "level": "error",
+        "file": "m.yaml",
+        "line": 2,
+        "object": "VirtualService shop/v",
+        "message": "the weights of http[0] add up to 80",
+        "hint": "The weights of a route add up to 100",
+    }
+
+
+def test_a_service_is_missing_only_where_services_are_known(look: Look) -> None:
+    route = f"virtual_services:\n  shop/v: {{hosts: [s], http: [{{{TO}}}]}}"
+    found = look(route)
+    assert of(found, "host-missing") == []
+    assert "the Services of shop: only a cluster knows them" in found.skipped
+    [missing] = of(look(route, yaml.safe_dump(manifest("Service", "ss", {}, "v1"))), "host-missing")
+    assert (missing.sentence, missing.hint) == ("there is no Service s in namespace shop", "The nearest is ss")
+    assert of(look(route, yaml.safe_dump(manifest("Service", "s", {}, "v1"))), "host-missing") == []
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        None,
+        [],
+        "x",
+        {"hosts": "x", "gateways": {}, "http": [None, 1, {"route": {}, "match": "x"}]},
+        {"servers": [1, {}]},
+    ],
+)
+@pytest.mark.parametrize(
+    "kind", ["VirtualService", "Gateway", "DestinationRule", "ServiceEntry", "HTTPRoute", "Sidecar"]
+)
+def test_manifests_of_any_shape_are_looked_at_without_a_traceback(look: Look, kind: str, spec: Any) -> None:
+    api = "gateway.networking.k8s.io/v1" if kind == "HTTPRoute" else "networking.istio.io/v1"
+    assert look(GATEWAY, yaml.safe_dump(manifest(kind, "x", spec, api))).objects == 2
+
+
+def test_values_and_a_manifest_for_one_object_are_refused(look: Look) -> None:
+    with pytest.raises(BadInput, match=rf"m.yaml:1: Gateway shop/g is already defined at {FILE}:4"):
+        look(GATEWAY, yaml.safe_dump(manifest("Gateway", "g", {})))
+
+
+@pytest.mark.parametrize("page", examples.pages())
+def test_the_examples_are_found_good(look: Look, page: str) -> None:
+    resources = yaml.safe_load(examples.example(page))["resources"]
+    found = look(yaml.safe_dump(resources))
+    assert [finding.line for finding in found.findings if finding.level is Level.ERROR] == []
+
+
+def test_every_rule_is_tried_and_told_on_the_page() -> None:
+    assert BROKEN.keys() | {"weights"} == {rule.name for rule in RULES}
+    page = (examples.ROOT / "docs" / "validation.md").read_text()
+    rows = [f"| `{rule.name}` | {rule.says} | {rule.level} |" for rule in RULES]
+    assert [line for line in page.splitlines() if line.startswith("| `")] == rows
