@@ -68,16 +68,19 @@ def compare(
     def change(obj: Object) -> Change | None:
         now = there[key(obj)]
         put_right = adjust(now, obj) if adjust else obj
-        keeper = ownership.owner(now) if manager == MANAGER else None
         try:
             found = outcome(session, now, put_right, manager, force=force, adopt=named(obj) in adopt)
         except ApiError as error:
             raise conflicts.explained(error, obj, at.get(key(obj), "")) from None
         if found.unverified:
             unverified.append(named(obj))
+        if found.after is now:
+            return None
         fields = difference.between(now, found.after)
         if not fields and not found.taken:
             return None
+        # Whose the installation is, is asked where it is planned.
+        keeper = ownership.owner(now) if manager == MANAGER else None
         blocked = _blocked(keeper, found, now, obj, at.get(key(obj), ""))
         why = f"taken over from {', '.join(found.taken)}" if found.taken and not blocked else ""
         return Change(Action.CHANGE, obj["kind"], title(obj), fields, why, payload=fenced(obj, now), blocked=blocked)
