@@ -9,7 +9,7 @@ from meshwright import deploy as deploys
 from meshwright.cli.common import targets
 from meshwright.cli.stock import dry_run
 from meshwright.environment import Environment, Loaded
-from meshwright.errors import BadInput, Refused
+from meshwright.errors import BadInput, Forbidden, MeshwrightError, Refused
 from meshwright.execution import Execution
 from meshwright.options import Options
 from meshwright.plan import Plan, approval
@@ -28,7 +28,7 @@ class Planned:
 
     plans: list[Plan] = field(default_factory=list)
     approved: dict[str, str] = field(default_factory=dict)
-    refusals: list[Refused] = field(default_factory=list)
+    refusals: list[MeshwrightError] = field(default_factory=list)
     checks: bool = False
     cluster: str | None = None
 
@@ -67,7 +67,7 @@ def planned(
             if admit:
                 try:
                     execution.admit()
-                except Refused as refused:
+                except (Refused, Forbidden) as refused:
                     made.refusals.append(refused)
     return made
 

@@ -105,6 +105,9 @@ class FakeSession(Session):
         self.guard: Callable[[], None] = lambda: None
         self.version_of_all = 0
         self.user = "op@example.com"
+        self.rules: dict[str, list[Object]] = {"": [{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}]}
+        self.granted: set[tuple[str, str, str]] = set()
+        self.reviews: list[Object] = []
         for obj in objects:
             self.put(obj)
 
@@ -211,6 +214,8 @@ class FakeSession(Session):
         dry_run: bool = False,
         subresource: str = "",
     ) -> Object:
+        if obj["apiVersion"] == "authorization.k8s.io/v1":
+            return self._reviewed(obj)
         self._ask(f"create {obj['kind']} {obj['metadata'].get('name', '')}".rstrip())
         self.guard()
         if obj["kind"] == "SelfSubjectReview":
@@ -221,6 +226,17 @@ class FakeSession(Session):
         if _key(obj) in self.objects:
             raise ApiError("it is there", status=409, body={"reason": "AlreadyExists"})
         return self._stored(obj)
+
+    def _reviewed(self, review: Object) -> Object:
+        """What an API server says about our own rights: `rules` are those that it tells, `granted` (verb, resource,
+        namespace) those that it only says when asked."""
+        self.reviews.append(review)
+        spec = review["spec"]
+        if review["kind"] == "SelfSubjectRulesReview":
+            return {**review, "status": {"resourceRules": self.rules.get(spec["namespace"], self.rules.get("", []))}}
+        asked = spec["resourceAttributes"]
+        what = "/".join(filter(None, (asked["resource"], asked["subresource"])))
+        return {**review, "status": {"allowed": (asked["verb"], what, asked["namespace"]) in self.granted}}
 
     def replace(
         self,
