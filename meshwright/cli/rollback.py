@@ -10,6 +10,7 @@ import click
 from meshwright import resources
 from meshwright.cli.child import run_deploy
 from meshwright.cli.common import (
+    adopt_option,
     approved_data,
     environment_argument,
     json_option,
@@ -51,13 +52,17 @@ _MOST = 5
 )
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--plan", "plan_only", is_flag=True, help="Show the plan and stop.")
+@adopt_option
 @reason_option
-def command(environment: str, as_json: bool, to: str, yes: bool, plan_only: bool, reason: str) -> int:
+def command(
+    environment: str, as_json: bool, to: str, yes: bool, plan_only: bool, adopt: tuple[str, ...], reason: str
+) -> int:
     """Plans, stops with 0 when there is nothing to do, else runs deploys/rollback.py with the digest that was approved,
     and says what the values would bring back."""
     output = Output(as_json, "rollback", environment)
     project, loaded = opened(environment)
-    made = planned(project, loaded, "rollback", Options(to=to), quiet=as_json, admit=True)
+    options = Options(to=to, adopt=frozenset(adopt), reason=reason)
+    made = planned(project, loaded, "rollback", options, quiet=as_json, admit=True)
     plans = made.plans
     output.answer(coloured(line) for line in plan_lines(plans))
     if plan_only:
@@ -70,6 +75,8 @@ def command(environment: str, as_json: bool, to: str, yes: bool, plan_only: bool
         return Exit.OK
     ask(loaded.env, yes=yes)
     data = reason_data(reason) | approved_data(made.approved) | ({"to": json.dumps(to)} if to else {})
+    if adopt:
+        data["adopt"] = ",".join(sorted(adopt))
     done = run_deploy(project, environment, "rollback", data, say=output.human)
     pending = _pending(output, project, loaded, quiet=as_json) if done.exit is Exit.OK else None
     output.document(
