@@ -42,7 +42,7 @@ bench: .venv/ready ## Figures for docs/benchmarks.md
 bench-objects: .venv/ready ## Those of planning and applying alone (SIZES=10,1000 chooses)
 	.venv/bin/python tests/bench/objects.py $(if $(SIZES),--sizes $(SIZES))
 
-soak: .venv/ready ## Long tests: a bring-up killed at thirty instants
+soak: .venv/ready ## Long tests: a bring-up killed at thirty instants, an apply of objects at fifty
 	.venv/bin/python -m pytest tests/soak -v
 
 lint: .venv/ready ## ruff and mypy --strict

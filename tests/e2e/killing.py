@@ -44,11 +44,11 @@ def _is_pyinfra(pid: int) -> bool:
     return b"pyinfra" in command
 
 
-def begin(driver, environment: str) -> tuple[subprocess.Popen[str], Path]:
-    """Starts an apply; its process, and its journal once there is one."""
+def begin(driver, environment: str, *deploy: str) -> tuple[subprocess.Popen[str], Path]:
+    """Starts an apply (of `site`, or of another deploy); its process, and its journal once there is one."""
     runs = driver.root / ".meshwright" / environment / "runs"
     before = set(runs.glob("*.jsonl"))
-    process = driver.start(sys.executable, "-m", "meshwright", "apply", environment, "--yes")
+    process = driver.start(sys.executable, "-m", "meshwright", "apply", environment, *deploy, "--yes")
     deadline = time.monotonic() + 60
     while not (new := set(runs.glob("*.jsonl")) - before):
         assert process.poll() is None, process.communicate()[0]
@@ -71,9 +71,9 @@ def kill_in_step(driver, environment: str, step: str, after: float) -> str:
     return steps(path)[-1]
 
 
-def kill_after(driver, environment: str, seconds: float) -> str:
+def kill_after(driver, environment: str, seconds: float, *deploy: str) -> str:
     """Starts an apply, kills it `seconds` after its first write, and gives what it hit, by its journal."""
-    process, path = begin(driver, environment)
+    process, path = begin(driver, environment, *deploy)
     deadline = time.monotonic() + 300
     while not any(line.endswith("started") for line in steps(path)):
         if process.poll() is not None or time.monotonic() > deadline:
