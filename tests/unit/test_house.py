@@ -78,7 +78,7 @@ def test_what_is_imported_is_declared():
     """In a venv from the lock file nothing else is there."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     declared = {re.split(r"[^A-Za-z0-9_-]", wish)[0].lower() for wish in project["dependencies"]}
-    names = {"yaml": "pyyaml", "pydantic_core": "pydantic"}
+    names = {"yaml": "pyyaml", "pydantic_core": "pydantic", "OpenSSL": "pyopenssl"}
     used = {name.split(".")[0] for path in MODULES.values() for name in imports_of(path, top_level=False)}
     foreign = {names.get(name, name.lower()) for name in used - sys.stdlib_module_names - {"meshwright", "__future__"}}
     # zoneinfo reads it where the system has no time zones.
