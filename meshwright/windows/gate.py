@@ -53,6 +53,7 @@ class Gate:
         self._end: float | None = None
         self._entered = False
         self._bound = False
+        self._rest: list[str] = []
         self.said = ""
         """How things stood when the run began, for its record."""
 
@@ -63,6 +64,7 @@ class Gate:
         A `safe` step, one that leads back or to a safe point, is never refused. Raises Refused.
         """
         self._bound = not safe
+        self._rest = [f"the rest of {name}", *left[1:]]
         if safe:
             self.said = self.said or f"{self._state(now())}; {name} is never refused by a window"
         elif not self._entered:
@@ -73,7 +75,7 @@ class Gate:
     def safe_point(self, what: str) -> None:
         """A step may stop here and be continued later. Raises Refused when the run's time is over."""
         if self._bound and self._over():
-            raise self._stop(f"stopped at {what}, which is a safe point")
+            raise self._stop(f"stopped at {what}, which is a safe point; left: {', '.join(self._rest)}")
 
     # The beginning
 

@@ -312,7 +312,9 @@ def test_a_step_stops_at_its_own_safe_point(world: World, begin: Begin, host: Fa
     world.takes["a"] = {"hours": 2}
     with pytest.raises(Refused) as caught:
         run(begin(world.step("a", points=4), world.step("b")))
-    assert caught.value.message == "the window nights is over: stopped at a 1, which is a safe point"
+    assert caught.value.message == (
+        "the window nights is over: stopped at a 1, which is a safe point; left: the rest of a, b"
+    )
     assert world.done == ["a 0", "a 1"]
     assert record(host).result is Result.REFUSED
 
