@@ -104,9 +104,14 @@ class Execution:
         from meshwright import lease  # most runs do not come here
 
         self._run.lock(self._member, cluster.lock_name(self.target, self.env))
-        session = cluster.session(self.target, self.env)
-        if session is not None:
-            lease.free(session)
+        try:
+            session = cluster.session(self.target, self.env)
+            if session is not None:
+                lease.free(session)
+        except Refused:
+            raise
+        except MeshwrightError:
+            return  # a cluster that cannot be asked is no reason to say less than is known
 
     def begin(self, step: Step) -> Plan:
         """Takes the lock (once per run), plans `step` anew and gives the plan to apply. Before the first write of a
