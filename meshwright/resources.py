@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
-from meshwright import applyset, cluster, istio, manifests, objects, prerequisites, rendering, tools
+from meshwright import applyset, cluster, crds, istio, manifests, objects, prerequisites, rendering, tools
 from meshwright.environment import Environment
 from meshwright.errors import MeshwrightError, Refused
 from meshwright.kube import ApiError, Session, wait
@@ -75,6 +75,8 @@ def planned(
     if waits_for := prerequisites.unknown(session, found):
         return Plan("resources", desired, after=waits_for)
     name = set_name(env)
+    left = crds.newer_there(session, found)
+    found = [m for m in found if m.obj["kind"] != _CRD or m.obj["metadata"]["name"] not in left]
     objs = [applyset.member(prerequisites.scoped(session, manifest.obj), name) for manifest in found]
     members = [*objs, *leave]
     places = {objects.key(obj): manifest.place for obj, manifest in zip(objs, found, strict=True)}
@@ -91,7 +93,7 @@ def planned(
         desired,
         (*compared.changes, *further),
         checked=len(objs) + len(further),
-        notes=compared.notes,
+        notes=(*left.values(), *compared.notes),
         seen=compared.seen,
         objects=tuple(members),
     )
