@@ -212,3 +212,16 @@ def test_laws_of_pruning(there: list[Any], data: st.DataObject) -> None:
     assert destroyed == {key for key in ours - set(wanted) if key[1] not in ("Namespace", "CustomResourceDefinition")}
     assert session.writes == []
     assert session.deletes == []
+
+
+def test_a_member_that_another_tool_keeps_by_now_is_not_deleted() -> None:
+    taken, ours = member(name="theirs"), member(name="ours")
+    taken["metadata"]["annotations"] = {"meta.helm.sh/release-name": "shop"}
+    session = FakeSession(taken, ours, applyset.parent(SET, [taken, ours]))
+    blocked = {change.name: change.blocked for change in pruned(session, member(name="stays"))}
+    assert blocked["team/ours"] is None
+    assert blocked["team/theirs"] is not None
+    assert blocked["team/theirs"].reason == "Helm (release shop) keeps it now"
+    assert blocked["team/theirs"].hint == (
+        "Let go of it: `kubectl -n team label ConfigMap theirs applyset.kubernetes.io/part-of-`"
+    )
