@@ -22,6 +22,9 @@ from meshwright.target import Target
 
 __all__ = ["Drift", "Drifted", "Touched", "of"]
 
+# The API server's name for the fields of an object of which it has no records (any more), its own ones among them.
+_NOBODY = "before-first-apply"
+
 
 @dataclass(frozen=True, order=True)
 class Touched:
@@ -204,7 +207,7 @@ def _foreign(now: Object, wanted: Object, manager: str) -> tuple[Touched, ...]:
         Touched(each.path, None, _shown(each, secret=secret), each.manager, each.time, added=True)
         for each in foreign.fields(now, wanted, manager)
         # Of a Secret there are only digests to compare with: its data is looked at apart.
-        if not (secret and each.path.startswith("data"))
+        if each.manager != _NOBODY and not (secret and each.path.startswith("data"))
     )
 
 

@@ -7,8 +7,8 @@ import re
 import sys
 import time
 
+import killing
 import pytest
-from killing import kill
 from owning import ISTIO, Owned, config, entry, lines
 
 from meshwright import cluster, tools
@@ -34,7 +34,7 @@ def secret(name, namespace, text):
 
 
 @pytest.fixture(scope="module")
-def own(lab):
+def own(lab, space):
     made = Owned(lab, "drifting")
     yield made
     made.clean()
@@ -66,10 +66,10 @@ def drift(own, *words, of=None):
     return own.lab.driver.meshwright("drift", of or own.name, *words)
 
 
-def test_where_nothing_was_ever_applied_nothing_is_checked(own):
-    ran = drift(own, "resources")
+def test_where_nothing_was_ever_applied_nothing_is_checked(lab):
+    ran = drift(Owned(lab, "never"), "resources")
     assert (ran.code, ran.out) == (1, "0 checked: nothing was applied here yet, as far as is known.\n")
-    assert "hint: `meshwright apply drifting resources`" in ran.err
+    assert "hint: `meshwright apply never resources`" in ran.err
 
 
 def test_each_change_is_shown_as_what_it_is(own, space, kubectl):
@@ -175,7 +175,7 @@ def test_a_run_that_was_killed_is_told_from_drift_and_finished(own, space):
     own.allow(pace=10)
     own.write(*(config(f"c{number}", space, k="2") for number in range(40)), config("new", space))
     process = begin(own, lambda: own.session.get("v1", "ConfigMap", "c5", space)["data"]["k"] == "2")
-    kill(process)
+    killing.kill(process)
     ran = drift(own, "resources")
     assert (ran.code, lines(ran)[-1]) == (0, "Drift: 0 deleted, 0 changed; 41 objects checked.")
     assert "was interrupted" in ran.out
@@ -201,13 +201,18 @@ def test_a_run_that_was_killed_while_it_waited_is_waited_for_again(own, space):
     own.write(sleeper("slow", space, "meshwright.lab/stand-in/nowhere:1"))
     process = begin(own, lambda: own.session.get("apps/v1", "Deployment", "slow", space) is not None)
     time.sleep(1)
-    kill(process)
+    killing.kill(process)
     plan = own.plan("--detailed-exitcode")
     assert plan.code == 2
     assert lines(plan)[-1] == "Plan: 0 to add, 0 to change, 0 to destroy; to finish: resources."
     # Somebody mends it from outside as the next run waits: this one is not done before it is ready.
-    process = own.lab.driver.start(*own_apply(own))
-    time.sleep(5)
+    process, journal = killing.begin(own.lab.driver, own.name, "resources")
+    deadline = time.monotonic() + 120
+    while "resources started" not in killing.steps(journal):
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    time.sleep(2)
     assert process.poll() is None, process.communicate()[0]
     body = {"spec": {"template": {"spec": {"containers": [{"name": "sleeper", "image": IMAGE}]}}}}
     own.session.patch(

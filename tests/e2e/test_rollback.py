@@ -22,7 +22,7 @@ def secret(name, namespace, text):
 
 
 @pytest.fixture(scope="module")
-def own(lab):
+def own(lab, space):
     made = Owned(lab, "rolling")
     yield made
     made.clean()
@@ -66,8 +66,8 @@ def three(own, space):
     return ids
 
 
-def test_nothing_to_go_back_to_is_said(own):
-    ran = rollback(own, "--plan")
+def test_nothing_to_go_back_to_is_said(lab):
+    ran = rollback(Owned(lab, "never"), "--plan")
     assert ran.code == 1
     assert ran.err.startswith("error: there is nothing to go back to")
 

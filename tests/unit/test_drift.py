@@ -116,9 +116,10 @@ def test_each_change_from_outside_is_shown_as_what_it_is(world: World) -> None:
     }  # fmt: skip
 
 
-def test_what_controllers_write_is_no_drift(world: World) -> None:
+@pytest.mark.parametrize("manager", ["kube-controller-manager", "before-first-apply"])
+def test_what_controllers_and_nobody_write_is_no_drift(world: World, manager: str) -> None:
     world.apply(config(k="v"))
-    world.edit(more="2", manager="kube-controller-manager")
+    world.edit(more="2", manager=manager)
     assert world.lines() == []
 
 
