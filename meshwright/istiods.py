@@ -104,11 +104,13 @@ class Row:
 @dataclass(frozen=True)
 class Counters:
     """What an istiod has counted since it started: changes that it noticed, pushes that it has begun for all proxies
-    (`pushes` is the number of the last one), those of them after a quiet time, and the mean time to prepare one."""
+    (`pushes` is the number of the last one), those of them after a quiet time, how often a proxy's turn in a push came,
+    and the mean time to prepare a push."""
 
     noticed: int
     pushes: int
     debounced: int
+    turns: int
     preparing: float
     version: str
 
@@ -223,6 +225,7 @@ def counters(session: Session, istiod: Istiod, timeout: float = 10.0) -> Counter
         int(noticed),
         int(pushes),
         int(found.get(("pilot_debounce_time_count", ""), 0)),
+        int(found.get(("pilot_proxy_queue_time_count", ""), 0)),
         spent / pushes if pushes else 0.0,
         version.partition('"')[2].partition('"')[0],
     )

@@ -23,6 +23,7 @@ Object = dict[str, Any]
 
 _PAUSE, _LONGEST_PAUSE = 0.05, 0.5
 _LIST_AGAIN = 2.0
+_APART = 0.1
 _TIMEOUT = 10.0
 _SAID = 5
 # A refusal is believed when it lasts: a proxy that has been sent a better one clears it a moment later.
@@ -61,6 +62,9 @@ class Proving:
         self._session, self._env, self._expected, self._deadline = session, env, expected, deadline
         self._refused_before, self._made_before = refused, made
         self._pushes: dict[Istiod, Push] = {}
+        self._turns: dict[Istiod, tuple[float, int]] = {}
+        self._served: set[Istiod] = set()
+        self._newest: dict[Istiod, int] = {}
         self._proxies: list[Proxy] = []
         self._ready: set[str] = set()
         self._away: list[str] = []
@@ -108,6 +112,8 @@ class Proving:
             return []
         running = [each for each in running if each in self._pushes]
         rows = self._rows(running)
+        for istiod in self._turns.keys() - self._served:
+            self._serve(istiod, sum(row.istiod == istiod for row in rows.values()))
         who = self._concerned(changed, earlier)
         ask = [proxy for proxy in who if self._look_at(proxy, rows.get(proxy.id))]
         if len(self._traces) + len(ask) > traces.LARGEST:
@@ -129,6 +135,7 @@ class Proving:
 
         new = [each for each in running if each not in self._pushes]
         self._pushes = {istiod: self._pushes[istiod] for istiod in running if istiod in self._pushes}
+        self._turns = {istiod: turns for istiod, turns in self._turns.items() if istiod in self._pushes}
         for istiod, got in zip(new, self._session.map(one, new), strict=True):
             if isinstance(got, Push):
                 self._pushes[istiod] = got
@@ -146,6 +153,19 @@ class Proving:
                 return []
 
         return istiods.latest(row for rows in self._session.map(one, running) for row in rows)
+
+    def _serve(self, istiod: Istiod, proxies: int) -> None:
+        """Finds out whether a proxy that has not the state of the push has been told nevertheless."""
+        at, before = self._turns[istiod]
+        if time.monotonic() - at < _APART:
+            return
+        try:
+            now = istiods.counters(self._session, istiod, self._left()).turns
+        except MeshwrightError:
+            return
+        if pushes.served(self._pushes[istiod], before, now, proxies):
+            self._served.add(istiod)
+        self._turns[istiod] = time.monotonic(), now
 
     def _left(self) -> float:
         return max(1.0, min(_TIMEOUT, self._deadline - time.monotonic()))
@@ -206,7 +226,7 @@ class Proving:
         try:
             body = istiods.generated(self._session, row.istiod, proxy.id, self._left())
             made = dumps.parsed(body, str(row.istiod))
-            if istiods.number(made.version) < push.number:
+            if not self._told(row.istiod, istiods.number(made.version)):
                 return f"{row.istiod} has not pushed to it yet"
             held = dumps.parsed(envoys.ask(self._session, proxy, "/config_dump", self._left()), f"the Envoy of {proxy}")
         except MeshwrightError as error:
@@ -220,6 +240,15 @@ class Proving:
         self._done.add(proxy.uid)
         self._traces[proxy.id], self._digests[proxy.id] = traces.found(body), made.digest
         return ""
+
+    def _told(self, istiod: Istiod, number: int) -> bool:
+        """Whether a proxy whose state is from the push `number` has been told of all that was written."""
+        push = self._pushes[istiod]
+        newest = self._newest[istiod] = max(number, self._newest.get(istiod, 0))
+        if number >= push.number or (istiod in self._served and number == newest):
+            return True
+        self._turns.setdefault(istiod, (time.monotonic(), push.turns))
+        return False
 
     # What there is to say
 

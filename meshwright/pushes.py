@@ -7,7 +7,9 @@ a while, and one push at a time; a push that was under way may not have the obje
 - where there is always something, when three pushes have ended since; the second of them began after the object was
   read.
 
-A proxy whose state in istiod is from that push or a later one has been told.
+A proxy whose state in istiod is from that push or a later one has been told. A push of endpoints alone leaves that
+state as it is (pushConnectionDelta in pilot/pkg/xds). So where the number is that of such a push, proxies have been
+told when it is known that the turn of each in it has come (`served`): they wait in line, each of them at most once.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from meshwright.errors import Unreachable, Unverified
 from meshwright.istiods import Counters, Istiod
 from meshwright.kube import Session
 
-__all__ = ["Expected", "Push", "expected", "key", "push"]
+__all__ = ["Expected", "Push", "expected", "key", "push", "served"]
 
 Object = dict[str, Any]
 
@@ -55,10 +57,11 @@ class Expected:
 
 @dataclass(frozen=True)
 class Push:
-    """The number of the push, the objects that the istiod had read, its mesh's root namespace, and what it says its
-    version is. `unread` are the kinds that it does not show at all."""
+    """The number of the push, how many turns had come when it was taken, the objects that the istiod had read, its
+    mesh's root namespace, and what it says its version is. `unread` are the kinds that it does not show at all."""
 
     number: int
+    turns: int
     objects: Sequence[Object]
     root: str
     version: str
@@ -127,7 +130,7 @@ def push(session: Session, istiod: Istiod, wanted: Sequence[Expected], deadline:
             if not missing:
                 counted, root = _pushed(session, istiod, deadline)
                 unread = frozenset(e.kind for e in wanted if kinds is not None and (e.group, e.kind) not in kinds)
-                return Push(counted.pushes, objects, root, counted.version, unread)
+                return Push(counted.pushes, counted.turns, objects, root, counted.version, unread)
             why = f"{istiod} has not read {missing} yet"
         except Unreachable as error:
             if not _there(session, istiod):
@@ -137,6 +140,12 @@ def push(session: Session, istiod: Istiod, wanted: Sequence[Expected], deadline:
             raise Unreachable(why, hint="istiod reads only the namespaces that its discoverySelectors select")
         time.sleep(pause)
         pause = min(pause * 1.5, _LONGEST_PAUSE)
+
+
+def served(push: Push, before: int, now: int, proxies: int) -> bool:
+    """Whether the turn of each proxy has come that waited in line when the number was taken. `before` and `now` are the
+    turns at two times after that, at least a tenth of a second apart; `proxies` is how many are connected."""
+    return now == before or now - push.turns >= proxies
 
 
 def _left(deadline: float) -> float:

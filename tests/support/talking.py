@@ -55,6 +55,7 @@ class Mesh:
         self.proxies: dict[str, Talker] = {}
         self.unread: set[str] = set()
         self.pushes, self.noticed = {"istiod-1": 7}, {"istiod-1": 40}
+        self.turns = 100
         self.kinds = {("networking.istio.io", kind) for kind in ("VirtualService", "Gateway", "EnvoyFilter")}
         self.overrides: dict[str, Any] = {}
         self.asked: list[tuple[str, str]] = []
@@ -116,6 +117,7 @@ class Mesh:
         return (
             f'pilot_inbound_updates{{type="config"}} {self.noticed[name]}\n'
             f"pilot_debounce_time_count {self.pushes[name]}\n"
+            f"pilot_proxy_queue_time_count {self.turns}\n"
             f"pilot_pushcontext_init_seconds_sum {self.pushes[name] / 1000}\n"
             f"pilot_pushcontext_init_seconds_count {self.pushes[name]}\n"
             f'pilot_info{{version="{VERSION}-abc-Clean"}} 1\n'

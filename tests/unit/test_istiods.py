@@ -19,6 +19,7 @@ pilot_inbound_updates{type="config"} 55
 pilot_inbound_updates{type="eds"} 28
 pilot_debounce_time_bucket{le="0.01"} 3
 pilot_debounce_time_count 21
+pilot_proxy_queue_time_count 140
 pilot_pushcontext_init_seconds_sum 0.044
 pilot_pushcontext_init_seconds_count 22
 pilot_info{version="1.30.3-abc-Clean"} 1
@@ -120,7 +121,8 @@ def test_a_proxy_that_went_to_another_istiod_counts_once() -> None:
 def test_counters(answers: Object) -> None:
     answers["/metrics"] = METRICS
     found = istiods.counters(FakeSession(), ISTIOD)
-    assert (found.noticed, found.pushes, found.debounced, found.version) == (55, 22, 21, "1.30.3-abc-Clean")
+    assert (found.noticed, found.pushes, found.debounced, found.turns) == (55, 22, 21, 140)
+    assert found.version == "1.30.3-abc-Clean"
     assert found.preparing == pytest.approx(0.002)
 
 

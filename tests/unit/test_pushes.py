@@ -8,7 +8,7 @@ from meshwright import istiods, pushes
 from meshwright.errors import Unreachable, Unverified
 from meshwright.istiods import Istiod
 from meshwright.kube import portforward
-from meshwright.pushes import expected, push
+from meshwright.pushes import Push, expected, push, served
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def test_a_quiet_istiod_has_pushed_what_it_has_read(mesh: Mesh) -> None:
     began = mesh.clock.now
     found = push(mesh.session, istiod(mesh), wanted, within(mesh))
     assert found is not None
-    assert (found.number, found.root, found.version) == (7, "istio-system", "1.30.3-abc-Clean")
+    assert (found.number, found.turns, found.root, found.version) == (7, 100, "istio-system", "1.30.3-abc-Clean")
     assert [each["metadata"]["name"] for each in found.objects] == ["web"]
     # Not before the time that istiod waits for has passed.
     assert mesh.clock.now - began > 0.15
@@ -141,3 +141,17 @@ def test_a_few_are_asked_for_one_by_one_and_many_are_listed(mesh: Mesh, count: i
     mesh.session.asked.clear()
     assert [each.name for each in expected(mesh.session, objects, [])] == [f"web-{n}" for n in range(count)]
     assert len(mesh.session.asked) == (count if count < 9 else 1)
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "answer"),
+    [
+        (50, 50, True),  # nobody waits in line
+        (50, 51, False),
+        (50, 56, False),
+        (56, 57, True),  # all seven that could have waited have had their turn
+        (50, 57, True),
+    ],
+)
+def test_who_waited_in_line_has_had_their_turn(before: int, now: int, answer: bool) -> None:
+    assert served(Push(3, 50, (), "istio-system", "", frozenset()), before, now, 7) is answer

@@ -163,6 +163,20 @@ def test_the_deadline_names_who_is_late_and_why(mesh: Mesh, go: Any, breaking: A
     assert failed.value.message == f"after 5 s not everybody has taken what was applied: bookinfo/web: {why}"
 
 
+@pytest.mark.parametrize("turns", [0, 3])
+def test_a_push_of_endpoints_alone_leaves_the_state_of_proxies_as_it_is(mesh: Mesh, go: Any, turns: int) -> None:
+    def endpoints() -> None:
+        for proxy in mesh.proxies.values():
+            proxy.number = 7
+
+    def line(_who: str, path: str) -> None:
+        # Nobody waits in line any more; or as many as there are proxies have had their turn.
+        mesh.turns += turns if path == "/metrics" else 0
+
+    mesh.script = line
+    assert go(virtual_service(), meanwhile=endpoints).count == 2
+
+
 def test_no_istiod_at_all(mesh: Mesh, go: Any) -> None:
     gone = lambda: mesh.session.objects.pop(("v1", "Pod", "istio-system", "istiod-1"))  # noqa: E731
     with pytest.raises(Unverified, match="istiod: no replica is ready"):
