@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 _FENCE = re.compile(r"^```yaml\n(resources:\n.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -24,3 +25,16 @@ def example(page: str) -> str:
     """The one worked example of a page: values, beginning with `resources:`."""
     [found] = _FENCE.findall(text(page))
     return str(found)
+
+
+def strict(schema: Any) -> Any:
+    """A structural schema that refuses unknown fields, as the API server does with fieldValidation=Strict."""
+    if isinstance(schema, list):
+        return [strict(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    found = {key: strict(value) for key, value in schema.items()}
+    whole = "additionalProperties" in schema or schema.get("x-kubernetes-preserve-unknown-fields")
+    if isinstance(schema.get("properties"), dict) and "type" in schema and not whole:
+        found["additionalProperties"] = False
+    return found
