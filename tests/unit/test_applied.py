@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import json
 import random
 from typing import Any
@@ -158,7 +159,7 @@ def test_no_value_of_a_secret_is_kept(session: FakeSession) -> None:
     plain = base64.b64decode(VALUE).decode()
     digest = keep(session, secret(k=VALUE) | {"stringData": {"p": plain}})
     everything = b"".join(
-        applied.gzip.decompress(base64.b64decode(text))
+        gzip.decompress(base64.b64decode(text))
         for obj in session.objects.values()
         for text in (obj.get("binaryData") or {}).values()
     ) + json.dumps(list(session.objects.values())).encode()  # fmt: skip
