@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import datetime
 from collections.abc import Iterator
 from typing import Any
 
 from meshwright.environment.mesh.resources import MeshEnvironment
 from meshwright.environment.problems import nearest
+from meshwright.rendering.credentials import certificate
 from meshwright.validation.finding import Broken, Level, Rule, broken
 from meshwright.validation.world import Thing, World, covers, dig, meets
 
@@ -59,6 +62,20 @@ def _credentials(world: World) -> Iterator[Broken]:
             hint = hint or (f"The nearest is {near}" if near else "Write it into resources.credentials")
             sentence = f"these values have no credential {namespace}/{name}; without one nothing is served at this port"
             yield broken(gateway, sentence, "servers", index, "tls", "credentialName", hint=hint)
+
+
+def _expiry(world: World) -> Iterator[Broken]:
+    now = datetime.datetime.now(datetime.UTC)
+    for secret in world.of("Secret"):
+        try:
+            own = certificate(base64.b64decode(str(dig(secret.obj, "data", "tls.crt") or "")))
+        except ValueError:
+            continue
+        days = (own.not_valid_after_utc - now).days
+        if days < world.env.certs.gateway_days_warn:
+            when = f"{own.not_valid_after_utc:%Y-%m-%d}"
+            sentence = f"its certificate has expired on {when}" if days < 0 else f"its certificate expires on {when}"
+            yield broken(secret, sentence, hint="Have it issued anew; the next plan shows the new one as a change")
 
 
 def _certificate_files(world: World) -> Iterator[Broken]:
@@ -235,6 +252,7 @@ def _tokens(world: World) -> Iterator[Broken]:
 RULES = (
     Rule("servers-overlap", "Gateways of the same pods agree on a port and host", _overlaps),
     Rule("credential-missing", "A credentialName is among the credentials of the gateway's namespace", _credentials),
+    Rule("certificate-expires", "Certificates last longer than certs.gateway_days_warn", _expiry, Level.WARNING),
     Rule("certificate-path", "Certificate files are in a volume of the gateway", _certificate_files, Level.WARNING),
     Rule("handed-on", "Hosts with PASSTHROUGH have tls routes", _handed_on),
     Rule("mutual-tls", "A DestinationRule does not switch mutual TLS off for STRICT pods", _mutual_tls),

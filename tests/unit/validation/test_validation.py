@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Callable
 from typing import Any
 
@@ -25,6 +26,7 @@ bookinfo: {enabled: false}
 FILE = "group_data/lab.yaml"
 HTTP = "port: {number: 80, name: http, protocol: HTTP}"
 HTTPS = "port: {number: 443, name: https, protocol: HTTPS}"
+SOON = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=12)
 LIMIT = "{max_tokens: 1, tokens_per_fill: 1, fill_interval: 1s}"
 TO = "route: [{destination: {host: s}}]"
 
@@ -123,6 +125,11 @@ BROKEN = {
         "      tls:\n        mode: SIMPLE\n        credentialName: c",
         9,
         "Gateway shop/g: these values have no credential istio-system/c; without one nothing is served at this port",
+    ),
+    "certificate-expires": (
+        "credentials:\n  istio-system/c: {kind: self_signed, hosts: [a.example.com], days: 12}",
+        3,
+        f"Secret istio-system/c: its certificate expires on {SOON:%Y-%m-%d}",
     ),
     "certificate-path": (
         f"gateways:\n  shop/g:\n    servers:\n    - {HTTPS}\n      hosts: [a.example.com]\n"
