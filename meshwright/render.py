@@ -72,6 +72,9 @@ def closing(plans: Sequence[Plan]) -> str:
     """The last line of a plan: its counts."""
     counts = summary(plans)
     line = f"Plan: {counts['add']} to add, {counts['change']} to change, {counts['destroy']} to destroy"
+    blocked = sum(change.blocked is not None for plan in plans for change in plan.changes)
+    if blocked:
+        line += f"; blocked: {blocked}"
     later = [plan.step for plan in plans if plan.after]
     if later:
         line += f"; known later: {', '.join(later)}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from meshwright.plan import Action, Change, Field, Plan
+from meshwright.plan import Action, Blocked, Change, Field, Plan
 from meshwright.render import closing, plan_lines, summary
 
 PLANS = [
@@ -101,3 +101,10 @@ def test_a_plan_that_only_finishes_says_so() -> None:
     assert lines[0] == "resources:"
     assert "an apply was interrupted" in lines[1]
     assert lines[2] == "Plan: 0 to add, 0 to change, 0 to destroy; to finish: resources."
+
+
+def test_a_blocked_change_says_why_and_is_counted() -> None:
+    stopped = Change(Action.CHANGE, "ConfigMap", "team/x", blocked=Blocked("data.k is of kubectl-edit"))
+    lines = list(plan_lines([Plan("resources", "d", (stopped, Change(Action.ADD, "ConfigMap", "team/y")), checked=2)]))
+    assert lines[2] == "      ! data.k is of kubectl-edit"
+    assert lines[-1] == "Plan: 1 to add, 1 to change, 0 to destroy; blocked: 1."
