@@ -15,7 +15,7 @@ from meshwright.certs.place import Place
 from meshwright.certs.tls import Refusal
 from meshwright.envoys import Proxy
 from meshwright.errors import Forbidden, MeshwrightError, Unreachable
-from meshwright.kube import Session, portforward
+from meshwright.kube import ApiError, Session, portforward
 from meshwright.kube import exec as inside
 
 __all__ = ["Unseen", "canaries", "files", "istiods", "proxies", "ztunnels"]
@@ -124,15 +124,19 @@ def _catching_up(pod: Object, served: sds.Served | None, now: dt.datetime) -> st
 def files(live: Session, mesh: Mesh) -> list[Place]:
     """The roots that each proxy's agent reads when it connects to istiod: the ConfigMap as the kubelet last brought it
     into the pod. Needs the right to run commands in pods; an image without `cat` cannot be looked into."""
-    return live.map(lambda proxy: _file(live, proxy), mesh.proxies)
+    found = live.map(lambda proxy: _file(live, proxy), mesh.proxies)
+    return [place for place in found if place is not None]
 
 
-def _file(live: Session, proxy: Proxy) -> Place:
+def _file(live: Session, proxy: Proxy) -> Place | None:
+    """None where the pod is gone since the look."""
     try:
         code, out, errors = inside.run(live, proxy.namespace, proxy.pod, "istio-proxy", ["cat", _FILE], timeout=10)
     except (Forbidden, Unreachable) as error:
         return Place("file", str(proxy), error=error, hint="--no-files leaves these out")
-    except MeshwrightError:
+    except MeshwrightError as error:
+        if isinstance(error, ApiError) and error.status == 404:
+            return None
         return Place("file", str(proxy), error=Unseen("its image has no `cat`, so its files cannot be looked at"))
     if code:
         said = errors.decode(errors="replace").strip() or f"cat exits with {code}"

@@ -36,6 +36,8 @@ COMMANDS = {
 }
 """The commands in the order of `--help`. The module of NAME is `meshwright.cli.NAME`, its command `command`."""
 
+_GROUPS = frozenset({"certs", "env"})  # whose second word is a command too
+
 
 class _ReaderLeft(Exception):
     """Whoever read our output has gone away (`| head`)."""
@@ -91,8 +93,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def run(arguments: list[str]) -> int:
     """Runs the command with `arguments` and gives its exit code. No traceback of an expected failure gets out."""
     words = [argument for argument in arguments if not argument.startswith("-")]
-    command = words[0] if words and words[0] in COMMANDS else ""
-    output = Output("--json" in arguments, command, words[1] if command and len(words) > 1 else None)
+    length = 2 if words and words[0] in _GROUPS else 1
+    command = " ".join(words[:length]) if words and words[0] in COMMANDS else ""
+    output = Output("--json" in arguments, command, words[length] if command and len(words) > length else None)
     try:
         result = root.main(arguments, prog_name="meshwright", standalone_mode=False)
     except click.exceptions.Exit as done:

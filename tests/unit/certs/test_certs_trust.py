@@ -274,6 +274,8 @@ def test_files_that_lag_or_cannot_be_seen(world: Any) -> None:
     assert "No such file" in found[f"file {second}"]
     assert "cannot be looked at" in found["files"]
     assert len(found) == 3
+    world.files[first] = ApiError("pods x not found", status=404, body={"reason": "NotFound"})
+    assert len(bad(verify(world))) == 2
 
 
 def test_without_the_right_to_read_the_secret(world: Any) -> None:

@@ -120,6 +120,13 @@ def test_no_cluster(run: Any, world: Any, monkeypatch: pytest.MonkeyPatch) -> No
         assert (ran.code, "the cluster of lab is absent" in ran.err) == (Exit.ERROR, True)
 
 
+def test_an_error_names_command_and_environment(run: Any, world: Any) -> None:
+    ran = run("certs", "live", "lab", "bookinfo/nobody", "--json")
+    document = ran.document
+    assert (document["command"], document["environment"], document["ok"]) == ("certs live", "lab", False)
+    assert document["error"]["exit"] == ran.code == Exit.BAD_INPUT
+
+
 def test_an_unknown_command(run: Any) -> None:
     assert run("certs", "renew", "lab").code == Exit.USAGE
     ran = run("certs", "verify", "nope")
