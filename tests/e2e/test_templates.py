@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
+import shutil
 import socket
 import ssl
 import time
@@ -12,11 +14,13 @@ from collections import Counter
 from dataclasses import dataclass
 
 import examples
+import gomodules
 import pytest
 from cryptography import x509
-from owning import Owned
+from owning import Owned, lines
 
-from meshwright import ingress
+from meshwright import envoys, ingress
+from meshwright.kube import exec as kube_exec
 
 DEADLINE = 30
 REVIEWS = "reviews.example.com"
@@ -80,7 +84,11 @@ class Example(Owned):
     """An environment whose objects are those of one page."""
 
     def of(self, page):
-        self.values.write_text(self.base + examples.example(page) + "  allow_empty: true\n")
+        return self.has(examples.example(page))
+
+    def has(self, values):
+        """Applies these values, which begin with `resources:`; the second plan is empty."""
+        self.values.write_text(self.base + values + "  allow_empty: true\n")
         return self.applied()
 
 
@@ -189,6 +197,108 @@ def test_a_local_rate_limit_answers_429_and_recovers(example, outside):
     assert again == [200, 200, 200, 429, 429]
     # The bucket is that host's alone.
     assert outside.get("bookinfo.example.com", "/productpage").status == 200
+
+
+def test_the_gateway_api_after_its_crds(example, outside):
+    files = gomodules.crds_of_gateway_api()
+    assert files, "the lab is built from this module"
+    folder = example.lab.driver.root / "manifests" / "gateway-api"
+    folder.mkdir(parents=True, exist_ok=True)
+    for file in files:
+        shutil.copy(file, folder)
+    example.has(examples.example("gateway-api") + "  manifests: [manifests/gateway-api]\n")
+    host = "reviews.api.example.com"
+    assert outside.until(lambda a: a.status == 200, host, "/reviews/0").status == 200
+    assert version(outside.get(host, "/old/0")) in ("v1", "v2", "v3")
+    assert outside.get("other.api.example.com", "/reviews/0").status == 404
+    # Without its CRDs in the values they stay, and an older release would be left alone.
+    for file in folder.glob("*.yaml"):
+        file.write_text(re.sub("bundle-version: v[0-9.]+", "bundle-version: v1.0.0", file.read_text()))
+    plan = example.plan()
+    assert plan.code == 0, plan.err
+    assert "newer than v1.0.0" in plan.out
+    assert lines(plan)[-1].startswith("Plan: 0 to add, 0 to change, 0 to destroy") or "no changes" in plan.out.lower()
+
+
+INSIDE = """
+import sys, urllib.request
+try:
+    headers = {"Host": sys.argv[2]} if len(sys.argv) > 2 else {}
+    answer = urllib.request.urlopen(urllib.request.Request(sys.argv[1], headers=headers), timeout=5)
+    print(answer.status, answer.headers.get("x-stand-in"))
+except urllib.error.HTTPError as error:
+    print(error.code)
+except OSError as error:
+    print("no connection")
+"""
+
+
+def ask_from(lab, namespace, app, url, *host):
+    """What a request from inside of a pod is answered."""
+    [pod] = lab.session.list("v1", "Pod", namespace, labels=f"app={app}")
+    container = next(one["name"] for one in pod["spec"]["containers"] if one["name"] != "istio-proxy")
+    code, out, err = kube_exec.run(
+        lab.session, namespace, pod["metadata"]["name"], container, ["python3", "-c", INSIDE, url, *host]
+    )
+    assert code == 0, err.decode()
+    return out.decode().strip()
+
+
+def pod_like(lab, namespace, name):
+    """A pod without a sidecar that answers as Bookinfo's details does; ready."""
+    [pod] = lab.session.list("v1", "Pod", "bookinfo", labels="app=details")
+    [container] = [one for one in pod["spec"]["containers"] if one["name"] == "details"]
+    wanted = {key: container[key] for key in ("name", "image", "env", "imagePullPolicy") if key in container}
+    labels = {"app": name, "sidecar.istio.io/inject": "false"}
+    metadata = {"name": name, "namespace": namespace, "labels": labels}
+    lab.session.create({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {"containers": [wanted]}})
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        status = lab.session.get("v1", "Pod", name, namespace).get("status", {})
+        if status.get("podIP") and all(one["ready"] for one in status.get("containerStatuses") or [{"ready": False}]):
+            return status["podIP"]
+        time.sleep(0.5)
+    raise AssertionError(f"{name} is not ready")
+
+
+def settled(ask, wanted):
+    """The answer of `ask` once it is `wanted`, three times in a row; the last one when it never is."""
+    deadline, row = time.monotonic() + DEADLINE, 0
+    while True:
+        answer = ask()
+        row = row + 1 if answer == wanted else 0
+        if row == 3 or time.monotonic() > deadline:
+            return answer
+        time.sleep(0.3)
+
+
+def test_strict_refuses_plain_text(example, lab, scratch):
+    pod_like(lab, scratch, "plain")
+    url = "http://details.bookinfo:9080/details/0"
+    example.of("sidecar")
+    assert settled(lambda: ask_from(lab, scratch, "plain", url), "200 bookinfo") == "200 bookinfo"
+    example.of("peer-authentication")
+    assert settled(lambda: ask_from(lab, scratch, "plain", url), "no connection") == "no connection"
+    assert ask_from(lab, "bookinfo", "productpage", url) == "200 bookinfo"
+
+
+def test_egress_goes_through_its_gateway(example, lab, scratch):
+    """The host outside is a pod that the mesh does not know; the egress gateway's own count says who has sent it."""
+    address = pod_like(lab, scratch, "outside")
+    example.has(
+        "resources:\n  egress:\n    bookinfo/outside:\n      host: books.outside.test\n      port: 9080\n"
+        f"      protocol: HTTP\n      resolution: STATIC\n      endpoints: [{{address: {address}}}]\n"
+    )
+    sent = "cluster.outbound|9080||books.outside.test.upstream_rq_200"
+    [gateway] = [one for one in envoys.proxies(lab.session) if one.labels.get("istio") == "egressgateway"]
+
+    def ask():
+        # The name is in no DNS. For HTTP the sidecar goes by the Host header, whatever the address is.
+        return ask_from(lab, "bookinfo", "productpage", "http://192.0.2.1:9080/details/0", "books.outside.test")
+
+    assert settled(ask, "200 bookinfo") == "200 bookinfo"
+    stats = envoys.ask(lab.session, gateway, "/stats?filter=books.outside.test").decode()
+    assert re.search(re.escape(sent) + r": [1-9]", stats), stats
 
 
 def test_taken_away_nothing_is_left_of_it(example, outside):
