@@ -66,9 +66,12 @@ def _execution(steps: Sequence[Step]) -> Execution:
     target = target_of(host, values.project)
     journal = Journal.of_process()
 
+    # Found out here: pyinfra's `host` is not there in the threads of a step.
+    prefix = host.print_prefix
+
     def say(sentence: str) -> None:
         journal.write("say", text=sentence)
-        logger.info(f"{host.print_prefix}{sentence}")
+        logger.info(f"{prefix}{sentence}")
 
     target.say = say
     options = Options.of(data, host.name)

@@ -117,10 +117,8 @@ def test_who_may_read_plans_checks_and_looks_back(lab, reader):
     ingress = lab.driver.meshwright("ingress", reader.environment)
     assert ingress.code == 0, ingress.err
     check = lab.driver.meshwright("check", reader.environment, "--json")
-    bad = {each["check"]: each["state"] for each in check.document["checks"] if each["state"] != "ok"}
-    # It lists Secrets, which is nobody's right but who installs.
-    assert bad == {"bookinfo-analyzed": "not verified"}
-    assert check.code == 1
+    assert check.code == 0, [each for each in check.document["checks"] if each["state"] != "ok"]
+    assert check.document["summary"]["ok"] == check.document["summary"]["checked"] > 15
 
 
 def test_who_may_only_read_is_shown_what_an_administrator_is_shown(lab, reader):
@@ -140,6 +138,28 @@ def test_who_may_only_read_is_shown_what_an_administrator_is_shown(lab, reader):
         body["spec"]["template"]["metadata"]["annotations"]["access-e2e"] = None
         body["metadata"]["labels"]["app"] = "istio-egressgateway"
         lab.session.patch("apps/v1", "Deployment", "istio-egressgateway", "istio-system", body=body)
+
+
+def test_who_reads_no_secret_has_istios_analysis_all_the_same(lab, reader):
+    spec = {
+        "hosts": ["access.example"],
+        "gateways": ["nowhere"],
+        "http": [{"route": [{"destination": {"host": "no"}}]}],
+    }
+    made = {
+        "apiVersion": "networking.istio.io/v1",
+        "kind": "VirtualService",
+        "metadata": {"name": "access-e2e", "namespace": "bookinfo"},
+        "spec": spec,
+    }
+    lab.session.apply(made)
+    try:
+        check = lab.driver.meshwright("check", reader.environment, "--json", "--group", "sample")
+    finally:
+        lab.session.delete("networking.istio.io/v1", "VirtualService", "access-e2e", "bookinfo")
+    [row] = [each for each in check.document["checks"] if each["check"] == "bookinfo-analyzed"]
+    assert row["state"] == "failed"
+    assert "VirtualService bookinfo/access-e2e" in row["detail"]
 
 
 def test_who_may_read_cannot_write_and_reads_no_secret(lab, reader):
@@ -183,8 +203,8 @@ def test_who_may_apply_resources_does_so_and_no_more(lab, somebody):
     done = lab.driver.meshwright("apply", who.environment, "resources", "--yes")
     assert "Forbidden" not in done.err
     assert lab.session.get("networking.istio.io/v1", "ServiceEntry", "access-e2e", "bookinfo") is not None, done.err
-    # 4: istioctl analyze lists Secrets, which this role may not: applied, and not verified.
-    assert done.code in (0, 4), done.err
+    assert done.code == 0, done.err
+    assert "not verified: whether the Secrets that gateways name are there" in done.err
     for name in CA:
         assert refused(lambda name=name: who.session.get("v1", "Secret", name, "istio-system"))
     label = {"metadata": {"labels": {"access-e2e": "x"}}}
