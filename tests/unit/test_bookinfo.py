@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -175,6 +176,18 @@ def test_what_does_not_get_ready_is_said(host: FakeTarget, session: FakeSession)
     plan = bookinfo.apply_sample.plan(host, env(timeout=1))
     with pytest.raises(Unverified, match=r"^Deployment bookinfo/details-v1 is not ready after 1 s"):
         bookinfo.apply_sample.apply(host, env(timeout=1), plan)
+
+
+@pytest.mark.usefixtures("samples")
+def test_what_an_interrupted_apply_has_written_is_waited_for(host: FakeTarget, session: FakeSession) -> None:
+    session.defaults = rolled_out
+    bookinfo.apply_sample.apply(host, env(timeout=1), bookinfo.apply_sample.plan(host, env(timeout=1)))
+    session.objects["apps/v1", "Deployment", "bookinfo", "details-v1"]["status"] = {"replicas": 1}
+    session.defaults = None
+    plan = bookinfo.apply_sample.plan(host, env(timeout=1))
+    assert plan.empty
+    with pytest.raises(Unverified, match="Deployment bookinfo/details-v1 is not ready"):
+        bookinfo.apply_sample.apply(host, env(timeout=1), replace(plan, unfinished=True))
 
 
 @pytest.mark.usefixtures("samples")

@@ -16,6 +16,7 @@ from fakes import FakeSession, FakeTarget, environment
 from meshwright import applyset, cluster, objects, resources, taken, tools
 from meshwright.errors import BadInput, MeshwrightError, Refused, Unverified
 from meshwright.kube import ApiError
+from meshwright.manifests import Manifest
 from meshwright.objects import applying
 from meshwright.plan import Plan
 
@@ -234,6 +235,53 @@ def test_no_more_writes_a_second_than_the_pace(
     write(host, crd())
     apply(host, env(pace=7))
     assert paces == [7] * (1 + 5 + 5)
+
+
+def test_what_an_interrupted_apply_has_written_is_waited_for(host: FakeTarget, session: Cluster) -> None:
+    write(host, obj("Deployment", "d", api="apps/v1", spec={"replicas": 1}))
+    of = env().model_copy(update={"istio": env().istio.model_copy(update={"timeout": 1})})
+    resources.apply_all.apply(host, of, plan(host, of))
+    session.objects["apps/v1", "Deployment", "team", "d"]["status"] = {"replicas": 1}
+    done = plan(host, of)
+    assert done.empty
+    with pytest.raises(Unverified, match=r"^Deployment team/d is not ready after 1 s"):
+        resources.apply_all.apply(host, of, dataclasses.replace(done, unfinished=True))
+
+
+@pytest.mark.parametrize("kind", ["VirtualService", "ConfigMap"])
+def test_istiods_webhooks_are_waited_for_before_its_kinds(host: FakeTarget, session: Cluster, kind: str) -> None:
+    api = ISTIO if kind == "VirtualService" else "v1"
+    hook = {"name": "x", "failurePolicy": "Ignore", "clientConfig": {}}
+    webhooks = obj(
+        "ValidatingWebhookConfiguration", "istiod", None, "admissionregistration.k8s.io/v1", webhooks=[hook]
+    )  # fmt: skip
+    webhooks["metadata"]["labels"] = {"istio": "istiod"}
+    session.put(webhooks)
+    write(host, obj(kind, "r", api=api, spec={}))
+    of = env().model_copy(update={"istio": env().istio.model_copy(update={"timeout": 1})})
+    made = plan(host, of)
+    session.writes.clear()
+    if kind == "ConfigMap":
+        resources.apply_all.apply(host, of, made)
+        return
+    with pytest.raises(Unverified, match="istiod has not taken over its webhooks"):
+        resources.apply_all.apply(host, of, made)
+    assert session.writes == []
+
+
+def test_what_is_to_be_left_is_neither_compared_nor_deleted(host: FakeTarget, session: Cluster) -> None:
+    write(host, obj("Secret", "s"), obj(name="old"), obj())
+    apply(host)
+    keep = applyset.member(obj("Secret", "s"), SET) | {"digests": {}}
+    found = [Manifest(obj(), "a record")]
+    made = resources.planned(session, env(), found, "d", leave=[keep])
+    assert said(made) == ["- ConfigMap team/old"]
+    assert [each["kind"] for each in made.objects or ()] == ["ConfigMap", "Secret"]
+    resources.apply(host, env(), made)
+    assert members(session) == {"ConfigMap team/x", "Secret team/s"}
+    # It is not forgotten: the next apply of the values can still delete it.
+    write(host, obj())
+    assert said(apply(host)) == ["- Secret team/s"]
 
 
 # What comes first
