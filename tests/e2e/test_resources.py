@@ -253,32 +253,26 @@ def test_what_was_changed_from_outside_is_shown_with_who(own, scratch):
     kubectl(own, "-n", scratch, "label", "configmap", "a", "theirs=1")
     plan = own.plan()
     assert f"+ ConfigMap {scratch}/b" in lines(plan)
-    note = f"note: ConfigMap {scratch}/a: metadata.labels.theirs is of kubectl-label, not of these values"
+    note = f"note: ConfigMap {scratch}/a: metadata.labels.theirs is of kubectl-label since 20"
     assert any(line.startswith(note) for line in lines(plan))
     own.applied()
     assert own.session.get("v1", "ConfigMap", "a", scratch)["metadata"]["labels"]["theirs"] == "1"
     kubectl(own, "-n", scratch, "edit", "configmap", "a", KUBE_EDITOR="sed -i s/k:.v/k:\\ edited/")
     assert own.session.get("v1", "ConfigMap", "a", scratch)["data"] == {"k": "edited"}
     plan = own.plan()
-    assert plan.code == 3
-    said = one_sentence(plan)
-    assert f"ConfigMap {scratch}/a" in said
-    assert "kubectl-edit" in said
-    assert ".data.k" in said
+    assert plan.code == 0
+    assert f"~ ConfigMap {scratch}/a" in lines(plan)
+    assert any(line.startswith("! data.k is of kubectl-edit since 20") for line in lines(plan))
 
 
 def test_another_managers_field_is_a_conflict_that_names_it_and_changes_nothing(own, scratch):
     own.session.apply(config("theirs", scratch, k="theirs", same="v"), manager="somebody")
     before = own.session.get("v1", "ConfigMap", "theirs", scratch)
     own.write(*route("v3"), config("theirs", scratch, k="ours", same="v"), config("new", scratch, k="v"))
-    for words in ((), ("--yes",)):
-        ran = own.apply(*words) if words else own.plan()
-        assert ran.code == 3
-        said = one_sentence(ran)
-        assert f"ConfigMap {scratch}/theirs has fields that another manager owns" in said
-        assert '"somebody"' in said
-        assert ".data.k" in said
-        assert ".data.same" not in said
+    ran = own.apply("--yes")
+    assert ran.code == 3
+    assert f"ConfigMap {scratch}/theirs: data.k is of somebody since 20" in one_sentence(ran)
+    assert "data.same" not in ran.err
     own.write(*route("v3"))
     assert own.session.get("v1", "ConfigMap", "theirs", scratch) == before
     assert own.session.get("v1", "ConfigMap", "new", scratch) is None
