@@ -24,6 +24,7 @@ ROOT_CONFIGMAP = "istio-ca-root-cert"
 
 _ISTIOD, _ZTUNNEL = "app=istiod", "app=ztunnel"
 _CACERTS_DIR = "/etc/cacerts"
+_WITHOUT_ISTIOD = ("remote", "empty")
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,8 @@ class Istiod:
 
 @dataclass(frozen=True)
 class Mesh:
-    """What one look found. `namespace` is that of the control plane; `config` the mesh config, by revision."""
+    """What one look found. `namespace` is that of the control plane; `config` the mesh config, by revision; `remote`
+    says that istiod runs in another cluster."""
 
     namespace: str
     revision: str
@@ -64,6 +66,7 @@ class Mesh:
     pods: tuple[Object, ...]
     namespaces: tuple[Object, ...]
     config: dict[str, Object]
+    remote: bool = False
 
     @functools.cached_property
     def plane(self) -> Plane | None:
@@ -107,6 +110,7 @@ def look(live: Session, env: Environment) -> Mesh:
         tuple(running),
         tuple(found[1]),
         _configs(found[3]),
+        env.istio.profile in _WITHOUT_ISTIOD,
     )
 
 

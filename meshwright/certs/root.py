@@ -160,7 +160,9 @@ def _signing(found: Authority, served: Sequence[Presented], mesh: Mesh) -> Itera
     waiting = [str(each) for each in mesh.istiods if not each.ready]
     for name in waiting:
         yield Finding(State.NOT_VERIFIED, f"istiod {name}", "it is not ready, so it was not asked")
-    if not served and not waiting:
+    if not served and not waiting and mesh.remote:
+        yield Finding(State.WARNING, "istiod", "it runs in another cluster, so it was not asked")
+    elif not served and not waiting:
         yield Finding(State.NOT_VERIFIED, "istiod", f"no istiod runs in namespace {mesh.namespace}")
     for each in served:
         if each.error is not None:

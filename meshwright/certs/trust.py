@@ -190,7 +190,9 @@ def report(seen: Seen) -> Report:
 def _nothing(seen: Seen) -> Iterator[Finding]:
     """Nothing that was checked is no success: it was the mistake of the script that everybody used."""
     for kind, what in (("proxy", "proxies"), ("istiod", "istiods"), ("ConfigMap", "ConfigMaps")):
-        if not seen.of(kind) and not (kind == "proxy" and seen.of("ztunnel")):
+        if kind == "istiod" and seen.mesh.remote and not seen.of(kind):
+            yield Finding(State.WARNING, what, "istiod runs in another cluster, so it was not looked at")
+        elif not seen.of(kind) and not (kind == "proxy" and seen.of("ztunnel")):
             hint = "Is this the cluster of the mesh, and do its pods have sidecars?"
             yield Finding(State.FAILED, what, f"0 {what} were checked, so nothing is known to hold", hint)
 

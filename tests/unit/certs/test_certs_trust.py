@@ -9,7 +9,7 @@ import pytest
 from certmesh import istiod_pod, plane
 from pki import NOW, leaf, make, plugged, self_signed
 
-from meshwright.certs import trust
+from meshwright.certs import root, trust
 from meshwright.certs.place import Expected, Place, judge
 from meshwright.certs.tls import Refusal
 from meshwright.check import State
@@ -54,6 +54,17 @@ def test_nothing_to_look_at_is_a_failure(world: Any) -> None:
         "proxies": "0 proxies were checked, so nothing is known to hold",
         "istiods": "0 istiods were checked, so nothing is known to hold",
     }
+
+
+def test_an_istiod_in_another_cluster_is_a_warning(world: Any) -> None:
+    for key in [key for key in world.session.objects if key[3].startswith("istiod")]:
+        del world.session.objects[key]
+    assert not verify(world).ok
+    istio = world.env.istio.model_copy(update={"profile": "remote"})
+    env = world.env.model_copy(update={"istio": istio})
+    report = trust.verify(world.session, env, NOW)
+    assert (report.ok, bad(report)) == (True, {"istiods": "istiod runs in another cluster, so it was not looked at"})
+    assert root.check(world.session, env, NOW).summary["warning"] == 1
 
 
 def test_roots_are_sets_and_sorted_in_any_way(world: Any) -> None:
