@@ -4,28 +4,36 @@ from __future__ import annotations
 
 import click
 
+from meshwright import cluster
 from meshwright.cli.common import environment_argument, json_option, opened, targets
 from meshwright.cli.output import Output
-from meshwright.errors import Exit
+from meshwright.errors import Exit, MeshwrightError
 
 __all__ = ["command"]
 
 
 @click.command(
     "validate",
-    help="Find what is wrong in the objects of ENV before anything is sent. No cluster is asked.",
+    help="Find what is wrong in the objects of ENV before anything is sent. Without --cluster no cluster is asked.",
     epilog="Example: meshwright validate lab",
 )
 @environment_argument
+@click.option("--cluster", "live", is_flag=True, help="Look at what is in the cluster too, and ask its API server.")
 @json_option
-def command(environment: str, as_json: bool) -> int:
+def command(environment: str, live: bool, as_json: bool) -> int:
     """Prints every finding; an error makes the exit code 65, a warning does not."""
     from meshwright.validation import RULES, Level, validate
 
     output = Output(as_json, "validate", environment)
     project, loaded = opened(environment)
     with targets(project, loaded, quiet=as_json) as hosts:
-        found = validate(hosts[0], loaded.env)
+        session = cluster.session(hosts[0], loaded.env) if live else None
+        if live and session is None:
+            raise MeshwrightError(
+                cluster.no_session(hosts[0], loaded.env),
+                hint=f"`meshwright apply {environment} cluster` brings it up; without --cluster none is needed",
+            )
+        found = validate(hosts[0], loaded.env, session)
     errors, warnings = found.count(Level.ERROR), found.count(Level.WARNING)
     lines = [line for finding in found.findings for line in (finding.line, f"  {finding.hint}")]
     lines += [f"not looked at: {sentence}" for sentence in found.skipped]

@@ -36,12 +36,14 @@ def broken(thing: Thing, sentence: str, *path: str | int, hint: str = "") -> Bro
 
 @dataclass(frozen=True)
 class Rule:
-    """`name` is what `--json` calls it, `says` what must hold, `look(world)` gives every place where it does not."""
+    """`name` is what `--json` calls it, `says` what must hold, `look(world)` gives every place where it does not. It is
+    left out where a kind that it `needs` may not be listed: what it looks for may be there."""
 
     name: str
     says: str
     look: Callable[[World], Iterable[Broken]]
     level: Level = Level.ERROR
+    needs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

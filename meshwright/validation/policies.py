@@ -7,7 +7,6 @@ import datetime
 from collections.abc import Iterator
 from typing import Any
 
-from meshwright.environment.mesh.resources import MeshEnvironment
 from meshwright.environment.problems import nearest
 from meshwright.rendering.credentials import certificate
 from meshwright.validation.finding import Broken, Level, Rule, broken
@@ -49,8 +48,17 @@ def _overlaps(world: World) -> Iterator[Broken]:
         seen.append((gateway, index, server))
 
 
+def _selectors(world: World) -> Iterator[Broken]:
+    for gateway in world.of("Gateway"):
+        labels = gateway.get("selector")
+        if isinstance(labels, dict) and world.pods(labels) is False:
+            shown = ", ".join(f"{key}={value}" for key, value in labels.items())
+            yield broken(gateway, f"no pod has the labels {shown}", "selector", hint="It opens no port anywhere")
+
+
 def _credentials(world: World) -> Iterator[Broken]:
     known = {(thing.namespace, thing.name) for thing in world.of("Secret")}
+    whose = "the cluster has" if "Secret" in world.known else "these values have"
     known |= {(thing.namespace, str(thing.get("secretName"))) for thing in world.of("Certificate")}
     namespace = world.env.ingress.namespace
     for gateway, index, server in _servers(world):
@@ -60,7 +68,7 @@ def _credentials(world: World) -> Iterator[Broken]:
             elsewhere = next((space for space, there in sorted(known) if there == name), "")
             hint = f"There is one in {elsewhere}: gateways look in their own namespace" if elsewhere else ""
             hint = hint or (f"The nearest is {near}" if near else "Write it into resources.credentials")
-            sentence = f"these values have no credential {namespace}/{name}; without one nothing is served at this port"
+            sentence = f"{whose} no credential {namespace}/{name}; without one nothing is served at this port"
             yield broken(gateway, sentence, "servers", index, "tls", "credentialName", hint=hint)
 
 
@@ -192,51 +200,6 @@ def _routed(world: World, host: str) -> bool:
     )
 
 
-def _vhosts(world: World) -> Iterator[Broken]:
-    """A patch that matches nothing is accepted in silence."""
-    if not isinstance(world.env, MeshEnvironment):
-        return
-    vhosts: dict[str, set[str]] = {}
-    for service in world.of("VirtualService"):
-        for _, _, namespace, name in world.gateways_of(service):
-            gateway = world.find("Gateway", namespace, name)
-            for server in gateway.all("servers") if gateway else ():
-                for host in service.all("hosts"):
-                    key = f"{world.whole(host, service)}:{dig(server, 'port', 'number')}"
-                    names = {str(dig(route, "name")) for route in service.all("http") if dig(route, "name")}
-                    vhosts.setdefault(key, set()).update(names)
-    for key, limit in world.env.resources.rate_limits.items():
-        filter_ = world.find("EnvoyFilter", *key.split("/", 1))
-        if filter_ is None or limit.context != "GATEWAY":
-            continue
-        for index, route in enumerate(limit.routes):
-            place = world.env.where("resources", "rate_limits", key, "routes", index, "vhost")
-            if route.vhost not in vhosts:
-                near = nearest(route.vhost, sorted(vhosts))
-                sentence = f"no gateway of these values has a virtual host {route.vhost}: this limits nothing"
-                yield Broken(filter_, sentence, place, f"The nearest is {near}" if near else "HOST:PORT of the Gateway")
-            elif route.route and route.route not in vhosts[route.vhost]:
-                near = nearest(route.route, sorted(vhosts[route.vhost]))
-                sentence = f"{route.vhost} has no http route named {route.route}: this limits nothing"
-                yield Broken(filter_, sentence, place, f"The nearest is {near}" if near else "Give the route a name")
-
-
-def _one_bucket(world: World) -> Iterator[Broken]:
-    if not isinstance(world.env, MeshEnvironment):
-        return
-    services = world.env.istio.values.get("gateways", {})
-    policy = dig(services, "istio-ingressgateway", "externalTrafficPolicy")
-    for key, limit in world.env.resources.rate_limits.items():
-        filter_ = world.find("EnvoyFilter", *key.split("/", 1))
-        for index, route in enumerate(limit.routes):
-            asks = any(action.remote_address is not None for one in route.rate_limits for action in one.actions)
-            if asks and filter_ and limit.context == "GATEWAY" and policy != "Local":
-                place = world.env.where("resources", "rate_limits", key, "routes", index)
-                sentence = "remote_address is a node's address behind a Service with externalTrafficPolicy Cluster"
-                hint = "All clients share one bucket: set externalTrafficPolicy Local, or numTrustedProxies"
-                yield Broken(filter_, sentence, place, hint)
-
-
 def _tokens(world: World) -> Iterator[Broken]:
     for thing in world.of("RequestAuthentication"):
         asked = any(
@@ -251,10 +214,16 @@ def _tokens(world: World) -> Iterator[Broken]:
 
 RULES = (
     Rule("servers-overlap", "Gateways of the same pods agree on a port and host", _overlaps),
-    Rule("credential-missing", "A credentialName is among the credentials of the gateway's namespace", _credentials),
+    Rule("selector", "Some pod has the labels that a Gateway selects", _selectors),
+    Rule(
+        "credential-missing",
+        "A credentialName is among the credentials of the gateway's namespace",
+        _credentials,
+        needs=("Secret",),
+    ),
     Rule("certificate-expires", "Certificates last longer than certs.gateway_days_warn", _expiry, Level.WARNING),
     Rule("certificate-path", "Certificate files are in a volume of the gateway", _certificate_files, Level.WARNING),
-    Rule("handed-on", "Hosts with PASSTHROUGH have tls routes", _handed_on),
+    Rule("handed-on", "Hosts with PASSTHROUGH have tls routes", _handed_on, needs=("VirtualService",)),
     Rule("mutual-tls", "A DestinationRule does not switch mutual TLS off for STRICT pods", _mutual_tls),
     Rule("failover", "Failover goes with outlierDetection", _failover, Level.WARNING),
     Rule("rule-twice", "A host has one DestinationRule with a trafficPolicy in a namespace", _rules_twice),
@@ -263,8 +232,18 @@ RULES = (
         "A namespace has one PeerAuthentication and one Sidecar without a selector",
         _one_per_namespace,
     ),
-    Rule("as-tcp", "A port for https or tls has a VirtualService with tls routes", _as_tcp, Level.WARNING),
-    Rule("vhost-missing", "Rate limits are for virtual hosts and routes that exist", _vhosts),
-    Rule("one-bucket", "remote_address is the address of the client", _one_bucket, Level.WARNING),
-    Rule("token-unasked", "Where tokens are checked they are asked for", _tokens, Level.WARNING),
+    Rule(
+        "as-tcp",
+        "A port for https or tls has a VirtualService with tls routes",
+        _as_tcp,
+        Level.WARNING,
+        needs=("VirtualService",),
+    ),
+    Rule(
+        "token-unasked",
+        "Where tokens are checked they are asked for",
+        _tokens,
+        Level.WARNING,
+        needs=("AuthorizationPolicy",),
+    ),
 )

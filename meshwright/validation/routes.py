@@ -75,7 +75,7 @@ def _hosts(world: World) -> Iterator[Broken]:
                 short = len(parts) == 2 and parts[1] in world.env.namespaces
                 hint = f"Write {host}.svc.{world.domain}" if short else "Write a ServiceEntry for it"
                 yield broken(thing, f"{host} is neither a Service's host nor one of a ServiceEntry", *path, hint=hint)
-        elif service[1] in world.namespaces_known:
+        elif world.services_known(service[1]):
             near = nearest(service[0], sorted(t.name for t in world.services.values() if t.namespace == service[1]))
             hint = f"The nearest is {near}" if near else ""
             yield broken(thing, f"there is no Service {service[0]} in namespace {service[1]}", *path, hint=hint)
@@ -108,6 +108,25 @@ def _unused_subsets(world: World) -> Iterator[Broken]:
             if isinstance(dig(subset, "trafficPolicy"), dict) and (host, dig(subset, "name")) not in used:
                 sentence = f"the trafficPolicy of subset {dig(subset, 'name')} has no effect: no route names the subset"
                 yield broken(rule, sentence, "subsets", index)
+
+
+def _subsets_of_nobody(world: World) -> Iterator[Broken]:
+    for rule in world.of("DestinationRule"):
+        service = world.service_of(world.whole(rule.get("host"), rule))
+        for index, subset in enumerate(rule.all("subsets")):
+            if service and world.pods(dig(subset, "labels"), service[1]) is False:
+                sentence = f"no pod in namespace {service[1]} has the labels of subset {dig(subset, 'name')}"
+                yield broken(rule, sentence, "subsets", index, hint="Requests to it are answered with 503")
+
+
+def _short(world: World) -> Iterator[Broken]:
+    """Values are completed; what is in a manifest stays as it is."""
+    for thing in world.of("VirtualService", "DestinationRule"):
+        hosts = [("host", thing.get("host"))] + [("hosts", host) for host in thing.all("hosts")]
+        for key, host in hosts:
+            if isinstance(host, str) and host not in ("", "*") and "." not in host:
+                hint = "Write the whole name: it means this one from any namespace"
+                yield broken(thing, f"{host} means {world.whole(host, thing)}", key, hint=hint)
 
 
 def _twice(world: World) -> Iterator[Broken]:
@@ -238,15 +257,29 @@ def _both(world: World) -> Iterator[Broken]:
 
 
 RULES = (
-    Rule("gateway-missing", "A VirtualService names Gateways that exist", _gateways),
+    Rule("gateway-missing", "A VirtualService names Gateways that exist", _gateways, needs=("Gateway",)),
     Rule("host-not-served", "A Gateway serves the hosts of the VirtualServices that name it", _served),
-    Rule("host-missing", "Routes and DestinationRules are for hosts that exist", _hosts),
-    Rule("subset-missing", "A DestinationRule defines the subsets that routes name", _subsets),
+    Rule(
+        "host-missing",
+        "Routes and DestinationRules are for hosts that exist",
+        _hosts,
+        needs=("Service", "ServiceEntry"),
+    ),
+    Rule(
+        "subset-missing", "A DestinationRule defines the subsets that routes name", _subsets, needs=("DestinationRule",)
+    ),
     Rule("subset-unused", "A subset with a policy of its own is named by a route", _unused_subsets, Level.WARNING),
+    Rule("subset-of-nobody", "Some pod has the labels of a subset", _subsets_of_nobody, Level.WARNING),
+    Rule("host-short", "Manifests name hosts in full", _short, Level.WARNING),
     Rule("host-twice", "One VirtualService routes a host at a gateway", _twice),
     Rule("weights", "The weights of a route add up to 100", _weights),
     Rule("shadowed", "Every route can be taken", _shadowed),
-    Rule("parent-missing", "A route of the Gateway API names Gateways and listeners that exist", _parents),
-    Rule("grant-missing", "A backend of another namespace is granted there", _grants),
+    Rule(
+        "parent-missing",
+        "A route of the Gateway API names Gateways and listeners that exist",
+        _parents,
+        needs=("Gateway",),
+    ),
+    Rule("grant-missing", "A backend of another namespace is granted there", _grants, needs=("ReferenceGrant",)),
     Rule("routed-twice", "A host is routed by Istio's kinds or by the Gateway API's", _both, Level.WARNING),
 )

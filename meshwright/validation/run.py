@@ -1,22 +1,23 @@
-"""Validation of an environment without a cluster: its objects are made, and every rule looks at all of them."""
+"""Validation of an environment: its objects are made, and every rule looks at all of them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from meshwright import bookinfo, manifests, resources, tools
+from meshwright import bookinfo, manifests, objects, resources, tools
 from meshwright.environment import Environment
 from meshwright.errors import MeshwrightError
+from meshwright.kube import Session
 from meshwright.manifests import Manifest
 from meshwright.target import Target
-from meshwright.validation import policies, routes
+from meshwright.validation import limits, live, policies, routes
 from meshwright.validation.finding import Finding, Level
 from meshwright.validation.world import World, things
 
 __all__ = ["RULES", "Validated", "validate"]
 
-RULES = (*routes.RULES, *policies.RULES)
+RULES = (*routes.RULES, *policies.RULES, *limits.RULES)
 
 
 @dataclass(frozen=True)
@@ -32,24 +33,41 @@ class Validated:
         return sum(finding.level is level for finding in self.findings)
 
 
-def validate(target: Target, env: Environment) -> Validated:
-    """Every finding about the environment's objects, in the order of the rules. No cluster is asked.
+def validate(target: Target, env: Environment, session: Session | None = None) -> Validated:
+    """Every finding about the environment's objects, in the order of the rules. Without a `session` it asks no cluster.
 
-    Raises BadInput, as `resources.wanted` does: an object cannot be made at all.
+    Raises BadInput, as `resources.wanted` does: an object cannot be made at all. Unreachable: the cluster gives no
+    answer.
     """
     skipped: list[str] = []
     own = _own(target, env, skipped)
-    sample = _sample(target, env, skipped)
-    world = World(env, things(env, [*own, *sample]), skipped)
+    if session is None:
+        world = World(env, things(env, [*own, *_sample(target, env, skipped)]), skipped)
+        skipped.append(
+            "what others have put into the cluster, pods, and what its API server says: that takes --cluster"
+        )
+        said: list[Finding] = []
+    else:
+        others, known, hidden = live.seen(session, env, own, skipped)
+        world = World(env, things(env, [*own, *others]), skipped, frozenset(known), frozenset(hidden))
+        said = [_refused(manifest, sentence) for manifest, sentence in live.refused(session, own, skipped)]
     findings = _findings(world, {id(manifest) for manifest in own})
-    skipped.append("what others have put into the cluster, and pods and their labels: that needs a cluster")
-    return Validated(len(own), findings, tuple(dict.fromkeys(skipped)))
+    return Validated(len(own), (*findings, *said), tuple(dict.fromkeys(skipped)))
+
+
+def _refused(manifest: Manifest, sentence: str) -> Finding:
+    title = f"{manifest.obj['kind']} {objects.title(manifest.obj)}"
+    return Finding("refused", Level.ERROR, manifest.place, title, sentence, "The API server was asked by a dry run")
 
 
 def _findings(world: World, own: set[int]) -> tuple[Finding, ...]:
+    for rule in RULES:
+        for kind in world.hidden.intersection(rule.needs):
+            world.skipped.append(f"the rule {rule.name}: it takes the right to list every {kind}")
     found = [
         Finding(rule.name, rule.level, one.place, one.thing.title, one.sentence, one.hint or rule.says)
         for rule in RULES
+        if not world.hidden.intersection(rule.needs)
         for one in rule.look(world)
         # The sample is there to be named by others; what it is itself is not the environment's business.
         if id(one.thing.manifest) in own

@@ -24,8 +24,9 @@ API = "gateway.networking.k8s.io"
 def dig(value: Any, *path: str | int) -> Any:
     """The part of `value` at `path`; None where there is none."""
     for part in path:
+        inside: Any = value if isinstance(value, dict | list) else {}
         try:
-            value = value[part] if isinstance(value, dict | list) else None
+            value = inside[part]
         except (KeyError, IndexError, TypeError):
             return None
     return value
@@ -101,11 +102,15 @@ def meets(one: str, other: str) -> bool:
 
 @dataclass(frozen=True)
 class World:
-    """The objects of an environment. `skipped` are sentences about what could not be looked at."""
+    """The objects of an environment, and of its cluster where that was asked. `skipped` are sentences about what could
+    not be looked at, `known` the kinds of which all objects in the cluster are among `things`, `hidden` those that may
+    not be listed there."""
 
     env: Environment
     things: tuple[Thing, ...]
     skipped: list[str] = field(default_factory=list)
+    known: frozenset[str] = frozenset()
+    hidden: frozenset[str] = frozenset()
 
     @cached_property
     def domain(self) -> str:
@@ -130,10 +135,20 @@ class World:
         """The Services that are known, by host."""
         return {f"{t.name}.{t.namespace}.svc.{self.domain}": t for t in self.of("Service")}
 
-    @cached_property
-    def namespaces_known(self) -> frozenset[str]:
-        """Namespaces of which Services are known: there, a Service that is not is missing."""
-        return frozenset(thing.namespace for thing in self.services.values())
+    def services_known(self, namespace: str) -> bool:
+        """Whether Services of a namespace are known: there, one that is not known is missing."""
+        return "Service" in self.known or any(thing.namespace == namespace for thing in self.services.values())
+
+    def pods(self, labels: Any, namespace: str = "") -> bool | None:
+        """Whether some pod has these labels; None where pods are not known."""
+        if "Pod" not in self.known:
+            return None
+        wanted = labels.items() if isinstance(labels, dict) else ()
+        return any(
+            all((pod.obj["metadata"].get("labels") or {}).get(key) == value for key, value in wanted)
+            for pod in self.of("Pod")
+            if namespace in ("", pod.namespace)
+        )
 
     @cached_property
     def entries(self) -> list[tuple[str, Thing]]:

@@ -301,6 +301,27 @@ def test_egress_goes_through_its_gateway(example, lab, scratch):
     assert re.search(re.escape(sent) + r": [1-9]", stats), stats
 
 
+def test_validate_with_the_cluster_finds_what_is_wrong_before_it_is_sent(example):
+    validate = ["validate", "templates", "--cluster", "--json"]
+    for page in WITHOUT_CRDS:
+        example.values.write_text(example.base + examples.example(page))
+        found = example.lab.driver.meshwright(*validate)
+        errors = [one for one in found.document["findings"] if one["level"] == "error"]
+        # Nothing of the page is in the cluster yet, so what it brings itself must be enough.
+        assert (found.code, errors) == (0, []), found.out
+        assert found.document["summary"]["checked"] > 0
+    wrong = examples.example("virtual-service").replace("{host: reviews, subset: v1}", "{host: reviws, subset: v9}", 1)
+    example.values.write_text(example.base + wrong.replace("timeout: 3s", "timeout: 0.01ms"))
+    found = example.lab.driver.meshwright(*validate)
+    assert found.code == 65
+    said = {one["rule"]: one for one in found.document["findings"]}
+    assert said["host-missing"]["hint"] == "The nearest is reviews"
+    assert {"subset-missing", "refused"} <= said.keys()
+    assert "timeout" in said["refused"]["message"]
+    lines_ = example.values.read_text().splitlines()
+    assert "reviws" in lines_[said["host-missing"]["line"] - 1]
+
+
 def test_taken_away_nothing_is_left_of_it(example, outside):
     example.of("gateway")
     assert outside.until(lambda a: a.status == 301, "shop.example.com").status == 301

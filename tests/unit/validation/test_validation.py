@@ -9,10 +9,12 @@ from typing import Any
 import examples
 import pytest
 import yaml
-from fakes import FakeTarget
+from fakes import FakeSession, FakeTarget
 
+from meshwright import applyset
 from meshwright.environment import load
-from meshwright.errors import BadInput
+from meshwright.errors import BadInput, Forbidden, Unreachable
+from meshwright.kube import ApiError
 from meshwright.project import Project
 from meshwright.validation import RULES, Finding, Level, Validated, validate
 
@@ -37,7 +39,7 @@ Look = Callable[..., Validated]
 def look(project: Project, host: FakeTarget) -> Look:
     """Validates an environment with these resources."""
 
-    def validated(resources: str, manifests: str = "") -> Validated:
+    def validated(resources: str, manifests: str = "", session: FakeSession | None = None) -> Validated:
         (project.root / "inventory" / "lab.py").touch()
         (project.root / "group_data" / "all.yaml").write_text(ALL)
         if manifests:
@@ -45,7 +47,7 @@ def look(project: Project, host: FakeTarget) -> Look:
             resources = "manifests: [m.yaml]\n" + resources
         lines = "".join(f"  {line}\n" for line in resources.strip().splitlines())
         (project.root / "group_data" / "lab.yaml").write_text(f"resources:\n{lines}")
-        return validate(host, load(project, "lab").env)
+        return validate(host, load(project, "lab").env, session)
 
     return validated
 
@@ -228,6 +230,12 @@ def test_weights_of_a_manifest_which_no_type_has_looked_at(look: Look) -> None:
     }
 
 
+def test_a_short_host_of_a_manifest_is_told_what_it_means(look: Look) -> None:
+    [found] = of(look("", yaml.safe_dump(manifest("DestinationRule", "d", {"host": "s"}))), "host-short")
+    assert found.line == "m.yaml:1: warning: DestinationRule shop/d: s means s.shop.svc.cluster.local"
+    assert of(look("destination_rules: {shop/d: {host: s}}"), "host-short") == []
+
+
 def test_a_service_is_missing_only_where_services_are_known(look: Look) -> None:
     route = f"virtual_services:\n  shop/v: {{hosts: [s], http: [{{{TO}}}]}}"
     found = look(route)
@@ -268,8 +276,92 @@ def test_the_examples_are_found_good(look: Look, page: str) -> None:
     assert [finding.line for finding in found.findings if finding.level is Level.ERROR] == []
 
 
+def pod(name: str, **labels: str) -> dict[str, Any]:
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": "shop", "labels": labels}}
+
+
+def test_with_a_cluster_what_others_have_counts(look: Look) -> None:
+    resources = f"virtual_services:\n  shop/v: {{hosts: [a.example.com], gateways: [theirs], http: [{{{TO}}}]}}"
+    alone = look(resources)
+    assert [finding.rule for finding in alone.findings] == ["gateway-missing"]
+    theirs = manifest("Gateway", "theirs", {"servers": [{"hosts": ["*"], "port": {"number": 80}}]})
+    service = manifest("Service", "s", {}, "v1")
+    assert look(resources, session=FakeSession(theirs, service)).findings == ()
+    [missing] = look(resources, session=FakeSession(theirs)).findings
+    assert (missing.rule, missing.sentence) == ("host-missing", "there is no Service s in namespace shop")
+
+
+def test_what_the_next_apply_deletes_does_not_count(look: Look) -> None:
+    gone = manifest("Gateway", "g", {"servers": [{"hosts": ["*"], "port": {"number": 80}}]})
+    gone["metadata"]["labels"] = {"applyset.kubernetes.io/part-of": applyset.identifier("resources-lab")}
+    resources = f"virtual_services:\n  shop/v: {{hosts: [a.example.com], gateways: [g], http: [{{{TO}}}]}}"
+    found = look(resources, session=FakeSession(gone, manifest("Service", "s", {}, "v1")))
+    assert [finding.rule for finding in found.findings] == ["gateway-missing"]
+
+
+def test_selectors_and_subsets_that_match_no_pod(look: Look) -> None:
+    resources = (
+        f"gateways:\n  shop/g: {{selector: {{app: gateway}}, servers: [{{{HTTP}, hosts: [a.example.com]}}]}}\n"
+        "destination_rules:\n  shop/s:\n    host: s\n    subsets:\n    - {name: v1, labels: {version: v1}}\n"
+        "    - {name: v2, labels: {version: v2}}"
+    )
+    session = FakeSession(pod("p", version="v1"), manifest("Service", "s", {}, "v1"))
+    found = look(resources, session=session)
+    assert [finding.line for finding in found.findings] == [
+        f"{FILE}:9: warning: DestinationRule shop/s: no pod in namespace shop has the labels of subset v2",
+        f"{FILE}:3: error: Gateway shop/g: no pod has the labels app=gateway",
+    ]
+    assert session.writes == []
+
+
+def test_what_the_api_server_refuses_is_a_finding(look: Look) -> None:
+    session = FakeSession(pod("p", istio="ingressgateway"))
+    session.failing["try Gateway"] = ApiError("spec.x: unknown field", status=422, body={"reason": "Invalid"})
+    [found] = look(GATEWAY, session=session).findings
+    assert found.line == f"{FILE}:3: error: Gateway shop/g: spec.x: unknown field"
+    assert found.rule == "refused"
+
+
+def test_what_is_not_there_yet_cannot_be_asked_about(look: Look) -> None:
+    session = FakeSession(pod("p", istio="ingressgateway"))
+    session.failing["try Gateway"] = ApiError("namespaces shop not found", status=404, body={"reason": "NotFound"})
+    found = look(GATEWAY, session=session)
+    assert found.findings == ()
+    assert found.skipped == ("what the API server says of Gateway shop/g: its kind or namespace is not there yet",)
+
+
+def test_what_may_not_be_listed_is_not_taken_for_absent(look: Look) -> None:
+    session = FakeSession()
+    session.failing["list Pod"] = Forbidden("you may not list pods")
+    session.failing["list Secret"] = Forbidden("you may not list secrets")
+    found = look(GATEWAY, session=session)
+    assert found.findings == ()
+    assert found.skipped == (
+        "Pod of v1: you may not list pods",
+        "Secret of v1: you may not list secrets",
+        "the rule credential-missing: it takes the right to list every Secret",
+    )
+
+
+def test_a_rule_is_left_out_where_what_it_looks_for_may_not_be_listed(look: Look) -> None:
+    session = FakeSession(manifest("Service", "s", {}, "v1"))
+    session.failing["list Gateway"] = Forbidden("you may not list gateways")
+    resources = f"virtual_services:\n  shop/v: {{hosts: [a.example.com], gateways: [theirs], http: [{{{TO}}}]}}"
+    found = look(resources, session=session)
+    assert found.findings == ()
+    assert "the rule gateway-missing: it takes the right to list every Gateway" in found.skipped
+
+
+def test_a_cluster_that_gives_no_answer_is_no_empty_one(look: Look) -> None:
+    session = FakeSession()
+    session.failing["list"] = Unreachable("no answer")
+    with pytest.raises(Unreachable):
+        look(GATEWAY, session=session)
+
+
 def test_every_rule_is_tried_and_told_on_the_page() -> None:
-    assert BROKEN.keys() | {"weights"} == {rule.name for rule in RULES}
+    elsewhere = {"weights", "host-short", "selector", "subset-of-nobody"}
+    assert BROKEN.keys() | elsewhere == {rule.name for rule in RULES}
     page = (examples.ROOT / "docs" / "validation.md").read_text()
     rows = [f"| `{rule.name}` | {rule.says} | {rule.level} |" for rule in RULES]
     assert [line for line in page.splitlines() if line.startswith("| `")] == rows
