@@ -19,7 +19,7 @@ from meshwright.step import Step
 
 __all__ = ["STOCK", "load", "names", "run"]
 
-STOCK = frozenset({"lab", "schedule"})
+STOCK = frozenset({"lab"})
 """Deploys that use pyinfra's stock operations too: only pyinfra itself can plan these."""
 
 _reading: ContextVar[bool] = ContextVar("_reading", default=False)

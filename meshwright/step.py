@@ -28,7 +28,8 @@ class Step:
     `cluster` says whether the step talks to the environment's cluster (then identity and ownership are looked at
     before its first write). `destructive` is for steps such as destroy that a protected environment refuses.
 
-    `safe` is for steps that lead back or to a safe point, such as a rollback: no window refuses them.
+    `safe` is for steps that no window refuses: those that lead back or to a safe point, such as a rollback, and those
+    that do not touch the environment itself.
 
     `compare(target, env, session, objects)` is there for steps whose plans have `objects`: what it would take to bring
     the live ones back to `objects`, an earlier set of these, by force. Drift is found by it.

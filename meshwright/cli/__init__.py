@@ -26,6 +26,7 @@ COMMANDS = {
     "history": "Show what changed an environment: who, when, why, and how it ended.",
     "access": "Print the roles of an environment, or ask which of their rights you have.",
     "windows": "Show when an environment may be changed.",
+    "schedule": "Show, install or run the jobs of an environment.",
     "ingress": "Print how to reach the ingress gateway, as shell exports.",
     "certs": "Look at the certificates of a mesh: who signs, how long they last, who trusts what.",
     "env": "Show the values of an environment, or which cluster it means.",

@@ -58,6 +58,10 @@ def load(project: Project, name: str) -> Loaded:
             from meshwright.windows.rules import RULES as OF_WINDOWS
 
             problems += rules.check(env, merged, OF_WINDOWS)
+        if env.schedule is not None:
+            from meshwright.schedule.rules import RULES as OF_THE_SCHEDULE
+
+            problems += rules.check(env, merged, OF_THE_SCHEDULE)
         if type(env) is not Environment:
             # It has objects; only then is it worth the import.
             from meshwright.environment.mesh.rules import RULES

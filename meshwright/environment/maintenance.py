@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field
 from meshwright.environment.base import Model
 from meshwright.environment.vocabulary import Name, Words
 
-__all__ = ["Window", "Windows"]
+__all__ = ["Cron", "TimeZone", "Window", "Windows"]
 
 _DAY = "(mon|tue|wed|thu|fri|sat|sun)"
 _DAYS = f"{_DAY}(-{_DAY})?"

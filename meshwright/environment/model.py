@@ -16,6 +16,7 @@ from meshwright.environment.certs import Certs
 from meshwright.environment.limits import Limits
 from meshwright.environment.maintenance import Windows
 from meshwright.environment.problems import Path
+from meshwright.environment.timetable import Schedule
 from meshwright.environment.vocabulary import (
     HostName,
     Image,
@@ -273,6 +274,8 @@ class Environment(Model):
     """How long certificates must still last."""
     windows: Windows | None = None
     """When the environment may be changed; at any time where absent."""
+    schedule: Schedule | None = None
+    """What is run for the environment at certain times; nothing where absent."""
 
     _sources: Mapping[Path, tuple[str, int]] = PrivateAttr(default_factory=dict)
 

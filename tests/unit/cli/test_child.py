@@ -295,8 +295,8 @@ def test_a_deploy_of_pyinfras_own_operations_alone(
 ) -> None:
     fakesteps.fill(project, "make('a')")
     text = f"from pyinfra.operations import server\n\nserver.shell(name='cron', commands=['{command}'])\n"
-    (project.root / "deploys" / "schedule.py").write_text(text)
-    ran = meshwright("apply", "lab", "schedule", "--yes", "--json")
+    (project.root / "deploys" / "lab.py").write_text(text)
+    ran = meshwright("apply", "lab", "lab", "--yes", "--json")
     assert ran.code == code, ran.err
     assert ran.document["ok"] is (code is Exit.OK)
     if code is Exit.OK:

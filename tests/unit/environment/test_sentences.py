@@ -21,7 +21,7 @@ from meshwright.project import Project
 CLUSTER = "kind, name, image, tools_image, servers, agents, loadbalancer, api_port, registries, volumes, disable, "
 CLUSTER += "k3s_args, timeout"
 ROOT = "protected, limits, hosts, engine, cluster, tools, istio, namespaces, ingress, bookinfo, resources, certs, "
-ROOT += "windows"
+ROOT += "windows, schedule"
 ISTIO = "version, hub, tag, profile, revision, namespace, components, meshConfig, values, timeout"
 NAME = "characters: a-z, 0-9 and -, at both ends no -"
 EXISTING = "cluster: {kind: existing, context: c}\n"
@@ -336,6 +336,12 @@ WHOLE: dict[str, dict[str, Any]] = {
         "bookinfo": {"enabled": True, "namespace": "bookinfo", "hub": "h", "tag": "t", "timeout": 1},
         "resources": {"manifests": ["m"], "pace": 1, "allow_empty": False},
         "limits": {"deletions": 1, "changes": 1, "restarts": 1},
+        "schedule": {
+            "by": "cron",
+            "timezone": None,
+            "jobs": {"drift": {"run": None, "deploy": "d", "cron": "7 * * * *", "timeout": 1}},
+            "textfile": "t.prom",
+        },
         "windows": {
             "timezone": "Europe/Berlin",
             "allow": {"nights": {"cron": "0 22 * * *", "duration": "4h", "weekly": None}},

@@ -1,0 +1,8 @@
+"""Takes away what runs the environment's jobs."""
+
+from meshwright.deploy import run
+from meshwright.schedule import step as schedule
+
+steps = [schedule.remove]
+
+run(steps)

@@ -1,0 +1,66 @@
+"""What is run for an environment at certain times, as values; `meshwright.schedule` knows what they mean."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field
+
+from meshwright.environment.base import Model
+from meshwright.environment.maintenance import Cron, TimeZone
+from meshwright.environment.vocabulary import Name, Text
+
+__all__ = ["JOBS", "Job", "Schedule"]
+
+JOBS: dict[str, dict[str, Any]] = {
+    "certificates": {"run": "certs check-root", "cron": "17 6 * * *"},
+    "verification": {"run": "certs verify", "cron": "37 6 * * mon"},
+    "drift": {"run": "drift", "cron": "7 * * * *"},
+}
+"""The jobs of every schedule."""
+
+
+def _with_ours(jobs: object) -> object:
+    """What the files say of a job of ours is laid over it, and null takes it away."""
+    if not isinstance(jobs, dict):
+        return jobs
+    laid = {name: _over(JOBS.get(name, {}), job) for name, job in {**JOBS, **jobs}.items()}
+    return {name: job for name, job in laid.items() if job is not None}
+
+
+def _over(ours: dict[str, Any], job: object) -> object:
+    if not isinstance(job, dict):
+        return job
+    # What a job is, is said in one way.
+    kept = {key: value for key, value in ours.items() if not (key == "run" and "deploy" in job)}
+    return {**kept, **job}
+
+
+class Job(Model):
+    """Something that is run at certain times."""
+
+    run: Literal["check", "drift", "certs check-root", "certs check-version", "certs verify"] | None = None
+    """The command that is run; all of these only look."""
+    deploy: Text | None = None
+    """The deploy that is applied, without a question; the environment's windows hold for it."""
+    cron: Cron
+    """When: minute, hour, day of month, month, day of week."""
+    timeout: Annotated[int, Field(ge=1, le=1440)] = 120
+    """Minutes after which it is ended."""
+
+
+class Schedule(Model):
+    """What is run for the environment at certain times, on the machine that has the project folder."""
+
+    by: Literal["auto", "systemd", "cron"] = "auto"
+    """What runs the jobs; auto: systemd where it is at work, else cron."""
+    timezone: TimeZone | None = None
+    """The IANA time zone of the jobs' times; that of windows where absent, UTC where there are none."""
+    jobs: Annotated[
+        dict[Name, Job],
+        BeforeValidator(_with_ours, json_schema_input_type=dict[Name, Job | None]),
+        Field(validate_default=True),
+    ] = {}
+    """What is run, by name; certificates, verification and drift are there, and null takes one away."""
+    textfile: Text | None = None
+    """Path of a file for Prometheus' node exporter with the last result of each job; it ends in .prom."""

@@ -1,0 +1,1 @@
+"""Jobs of an environment that systemd or cron runs at certain times, on the machine with the project folder."""

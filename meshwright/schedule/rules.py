@@ -1,0 +1,71 @@
+"""What the schedule of an environment must be beyond its shape, as rules of its values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from meshwright.environment.model import Environment
+from meshwright.environment.problems import Path, dotted, nearest, shortened
+from meshwright.environment.rules import Broken, Rule
+from meshwright.environment.timetable import Job
+from meshwright.windows import zones
+from meshwright.windows.patterns import Cron, Unreadable
+
+__all__ = ["RULES"]
+
+
+def _jobs(env: Environment) -> Iterator[tuple[Path, Job]]:
+    # Whoever asks for these rules has looked.
+    assert env.schedule is not None
+    for name, job in env.schedule.jobs.items():
+        yield ("schedule", "jobs", name), job
+
+
+def _zone(env: Environment) -> Iterator[Broken]:
+    assert env.schedule is not None
+    name = env.schedule.timezone
+    if name is not None and zones.find(name) is None:
+        near = nearest(name, zones.names())
+        sentence = f"schedule.timezone is {shortened(name)}, which is no time zone"
+        yield Broken(("schedule", "timezone"), f"{sentence}; the nearest is {near}" if near else sentence)
+
+
+def _one(env: Environment) -> Iterator[Broken]:
+    for path, job in _jobs(env):
+        if (job.run is None) == (job.deploy is None):
+            yield Broken(path, f"{dotted(path)} has {'neither' if job.run is None else 'both'}")
+
+
+def _cron(env: Environment) -> Iterator[Broken]:
+    for path, job in _jobs(env):
+        at = (*path, "cron")
+        try:
+            Cron.of(job.cron, "1m")
+        except Unreadable as error:
+            yield Broken(at, f"{dotted(at)} is '{shortened(job.cron)}': {error}")
+            continue
+        if not set("L#").isdisjoint(job.cron.upper().replace("JUL", "")):
+            yield Broken(at, f"{dotted(at)} is '{shortened(job.cron)}': systemd knows neither L nor #")
+
+
+def _asked(env: Environment) -> Iterator[Broken]:
+    for path, job in _jobs(env):
+        if env.protected and job.deploy is not None:
+            at = (*path, "deploy")
+            yield Broken(at, f"{dotted(at)} is {job.deploy}, which does not go with", ("protected",))
+
+
+def _textfile(env: Environment) -> Iterator[Broken]:
+    assert env.schedule is not None
+    path = env.schedule.textfile
+    if path is not None and not path.endswith(".prom"):
+        yield Broken(("schedule", "textfile"), f"schedule.textfile is {shortened(path)}")
+
+
+RULES = (
+    Rule("schedule.timezone is the name of an IANA time zone", _zone),
+    Rule("A job has run or deploy", _one),
+    Rule("The cron of a job has five fields that match some day, without L and #", _cron),
+    Rule("A job applies no deploy to a protected environment: somebody has to type its name", _asked),
+    Rule("The textfile of a schedule ends in .prom: the exporter reads no others", _textfile),
+)
