@@ -139,6 +139,8 @@ def _found(
     notes = []
     try:
         plan: Plan | None = step.plan(target, env)
+        # What the API server would not say of these objects for the plan, it does not say here either.
+        notes += [note for note in plan.notes if note.startswith("not verified: ")] if plan else []
     except (Unreachable, Forbidden):
         raise
     except MeshwrightError as error:

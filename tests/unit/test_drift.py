@@ -37,8 +37,8 @@ class World:
     def _plan(self, _target: Any, _env: Any) -> Plan:
         if self.refuses:
             raise self.refuses
-        changes = objects.compare(self.session, self.wanted).changes
-        return Plan("resources", "d", changes, objects=tuple(self.wanted))
+        compared = objects.compare(self.session, self.wanted)
+        return Plan("resources", "d", compared.changes, notes=compared.notes, objects=tuple(self.wanted))
 
     def _compare(self, _target: Any, _env: Any, session: Any, kept: Any) -> Any:
         return objects.compare(session, kept, force=True)
@@ -202,6 +202,14 @@ def test_the_value_of_a_secret_is_told_by_its_digest(world: World) -> None:
     assert "(sha256" in lines[1]
     for text in (value, other, "first", "other"):
         assert not any(text in line.partition(":")[2] for line in lines)
+
+
+def test_who_may_only_look_sees_the_drift_and_what_is_not_verified(world: World) -> None:
+    world.apply(config(k="v"))
+    world.edit(k="theirs")
+    world.session.failing["try ConfigMap a"] = Forbidden("context x may not apply ConfigMap shop/a")
+    assert world.lines() == ["ConfigMap shop/a changed data.k: v -> theirs by kubectl-edit"]
+    assert [note.partition(" (")[0] for note in world.drift().notes] == ["not verified: ConfigMap/shop/a"]
 
 
 def test_a_step_that_never_applied_anything_is_left_out(world: World) -> None:
