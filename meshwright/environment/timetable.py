@@ -10,7 +10,7 @@ from meshwright.environment.base import Model
 from meshwright.environment.maintenance import Cron, TimeZone
 from meshwright.environment.vocabulary import Name, Text
 
-__all__ = ["JOBS", "Job", "Schedule"]
+__all__ = ["JOBS", "Job", "Schedule", "Webhook"]
 
 JOBS: dict[str, dict[str, Any]] = {
     "certificates": {"run": "certs check-root", "cron": "17 6 * * *"},
@@ -49,6 +49,17 @@ class Job(Model):
     """Minutes after which it is ended."""
 
 
+class Webhook(Model):
+    """Where the result of a job is sent, as JSON."""
+
+    url: Text | None = None
+    """Its URL, where that is no secret."""
+    url_file: Text | None = None
+    """Path of a file with its URL, where that is one; relative to the project folder."""
+    when: Literal["always", "failed"] = "failed"
+    """failed: only when a job ended with another code than 0, and the first time that it is 0 again."""
+
+
 class Schedule(Model):
     """What is run for the environment at certain times, on the machine that has the project folder."""
 
@@ -62,5 +73,7 @@ class Schedule(Model):
         Field(validate_default=True),
     ] = {}
     """What is run, by name; certificates, verification and drift are there, and null takes one away."""
+    webhook: Webhook | None = None
+    """Where the result of a job is sent; nowhere where absent."""
     textfile: Text | None = None
     """Path of a file for Prometheus' node exporter with the last result of each job; it ends in .prom."""

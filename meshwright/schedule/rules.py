@@ -62,10 +62,23 @@ def _textfile(env: Environment) -> Iterator[Broken]:
         yield Broken(("schedule", "textfile"), f"schedule.textfile is {shortened(path)}")
 
 
+def _webhook(env: Environment) -> Iterator[Broken]:
+    assert env.schedule is not None
+    hook = env.schedule.webhook
+    if hook is None:
+        return
+    path: Path = ("schedule", "webhook")
+    if (hook.url is None) == (hook.url_file is None):
+        yield Broken(path, f"{dotted(path)} has {'neither' if hook.url is None else 'both'}")
+    elif hook.url is not None and not hook.url.startswith(("https://", "http://")):
+        yield Broken((*path, "url"), f"{dotted((*path, 'url'))} is {shortened(hook.url)}")
+
+
 RULES = (
     Rule("schedule.timezone is the name of an IANA time zone", _zone),
     Rule("A job has run or deploy", _one),
     Rule("The cron of a job has five fields that match some day, without L and #", _cron),
     Rule("A job applies no deploy to a protected environment: somebody has to type its name", _asked),
+    Rule("A webhook has url, which begins with https:// or http://, or url_file", _webhook),
     Rule("The textfile of a schedule ends in .prom: the exporter reads no others", _textfile),
 )

@@ -111,6 +111,7 @@ def run(project: Project, env: Environment, job: Wanted, say: Callable[[str], No
             code, message = done.code, _message(done.stdout, done.complaint) if done.code else ""
         except ProcessError as error:
             code, message = int(Exit.ERROR), error.message
+        before = last(project, env.name).get(job.name)
         result = Result(job.name, _iso(at), code, round(time.monotonic() - start, 3), message[:_SHOWN])
         _keep(project, env.name, [result])
     if env.schedule is not None and env.schedule.textfile:
@@ -120,6 +121,12 @@ def run(project: Project, env: Environment, job: Wanted, say: Callable[[str], No
             write_atomically(path, metrics(env.name, last(project, env.name)).encode(), 0o644)
         except OSError as error:
             say(f"cannot write {path}: {error.strerror}")
+    if env.schedule is not None and env.schedule.webhook is not None:
+        from meshwright.schedule import webhook  # most have none
+
+        failed_before = before is not None and bool(before.exit)
+        if env.schedule.webhook.when == "always" or result.exit or failed_before:
+            webhook.send(project, env.name, env.schedule.webhook, asdict(result), say)
     return result
 
 

@@ -63,7 +63,9 @@ def world(host: FakeTarget, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
             raise made.engine
         return made.engine
 
-    def ask(_session: object, _namespace: str, _pod: str, _port: int, path: str, _timeout: float = 0) -> tuple[int, bytes]:
+    def ask(
+        _session: object, _namespace: str, _pod: str, _port: int, path: str, _timeout: float = 0
+    ) -> tuple[int, bytes]:
         said = made.istiod[path]
         if isinstance(said, MeshwrightError):
             raise said

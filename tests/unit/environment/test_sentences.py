@@ -340,6 +340,7 @@ WHOLE: dict[str, dict[str, Any]] = {
             "by": "cron",
             "timezone": None,
             "jobs": {"drift": {"run": None, "deploy": "d", "cron": "7 * * * *", "timeout": 1}},
+            "webhook": {"url": None, "url_file": "f", "when": "always"},
             "textfile": "t.prom",
         },
         "windows": {

@@ -58,7 +58,10 @@ BROKEN = [
         f"schedule.jobs.a.deploy is site, which does not go with protected ({FILE}:1)",
         3,
     ),
-    ("schedule: {textfile: jobs.txt}", "1:22", "schedule.textfile is jobs.txt", 4),
+    ("schedule: {webhook: {when: always}}", "1:12", "schedule.webhook has neither", 4),
+    ("schedule: {webhook: {url: 'https://a.test', url_file: b}}", "1:12", "schedule.webhook has both", 4),
+    ("schedule: {webhook: {url: hooks.test}}", "1:27", "schedule.webhook.url is hooks.test", 4),
+    ("schedule: {textfile: jobs.txt}", "1:22", "schedule.textfile is jobs.txt", 5),
 ]
 
 

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from meshwright.windows.calendar import HORIZON, Calendar
-from meshwright.windows.patterns import Cron, Days, Pattern, Weekly
+from meshwright.windows.patterns import Cron, Days, Pattern, Unreadable, Weekly
 
 MINUTE = dt.timedelta(minutes=1)
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -218,6 +218,24 @@ def test_openings_are_in_order_and_do_not_touch(
         # The first instant after an opening is closed, and what comes next is what was listed next.
         state = calendar.state(sooner.end)
         assert (state.opening, state.following) == (None, later)
+
+
+_words = st.sampled_from(
+    ["*", "0", "7", "31", "60", "L", "LW", "mon", "5#1", "5L", "jan", "1-5", "9-2", "*/5", "/", ""]
+)
+_fields = _words | st.builds("{}{}{}".format, _words, st.sampled_from([",", "-", "/", "#", "L", ""]), _words)
+
+
+@settings(max_examples=200)
+@given(st.lists(_fields | st.text(max_size=4), min_size=4, max_size=6).map(" ".join) | st.text(max_size=20))
+def test_any_text_is_cron_or_told_why_not(text: str) -> None:
+    try:
+        made = Cron.of(text, "1h")
+    except Unreadable:
+        return
+    first = next(made.spans(ZoneInfo("Europe/Berlin"), utc("2026-11-23")))
+    assert first[1] - first[0] == dt.timedelta(hours=1)
+    assert made.period > dt.timedelta()
 
 
 # Where the clocks change, by hand
