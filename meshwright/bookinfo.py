@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import yaml
 
 from meshwright import cluster, objects, tools
 from meshwright.environment import Environment
 from meshwright.errors import MeshwrightError
-from meshwright.kube import Session, wait
-from meshwright.plan import Compared, Plan, digest
+from meshwright.kube import wait
+from meshwright.plan import Plan, digest
 from meshwright.step import Step
 from meshwright.target import Target
 
@@ -63,21 +61,7 @@ def _plan(target: Target, env: Environment) -> Plan:
         return Plan("bookinfo", _desired(env), after="tools")
     if session.resource("networking.istio.io/v1", "Gateway") is None:
         return Plan("bookinfo", _desired(env), after="istio")
-    objs = wanted(target, env)
-    compared = objects.compare(session, objs, adopt=target.shared.options.adopt)
-    return Plan(
-        "bookinfo",
-        _desired(env),
-        compared.changes,
-        checked=len(objs),
-        notes=compared.notes,
-        seen=compared.seen,
-        objects=tuple(objs),
-    )
-
-
-def _compare(_target: Target, _env: Environment, session: Session, kept: Sequence[objects.Object]) -> Compared:
-    return objects.compare(session, kept, force=True)
+    return objects.plan("bookinfo", _desired(env), target, session, wanted(target, env))
 
 
 def _apply(target: Target, env: Environment, plan: Plan) -> None:
@@ -91,5 +75,5 @@ def _apply(target: Target, env: Environment, plan: Plan) -> None:
     wait.ready(session, deployments, timeout=env.bookinfo.timeout, say=target.say)
 
 
-apply_sample = Step("bookinfo", _plan, _apply, compare=_compare)
+apply_sample = Step("bookinfo", _plan, _apply, compare=objects.back)
 """Applies Bookinfo and waits until its Deployments are rolled out; nothing where it is not enabled."""

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from meshwright import cluster, objects
 from meshwright.environment import Environment
 from meshwright.errors import MeshwrightError
-from meshwright.kube import Session
-from meshwright.plan import Compared, Plan, digest
+from meshwright.plan import Plan, digest
 from meshwright.step import Step
 from meshwright.target import Target
 
@@ -34,20 +31,7 @@ def _plan(target: Target, env: Environment) -> Plan:
     session = cluster.session(target, env)
     if session is None:
         return Plan("namespaces", digest(objs), after="cluster")
-    compared = objects.compare(session, objs, adopt=target.shared.options.adopt)
-    return Plan(
-        "namespaces",
-        digest(objs),
-        compared.changes,
-        checked=len(objs),
-        notes=compared.notes,
-        seen=compared.seen,
-        objects=tuple(objs),
-    )
-
-
-def _compare(_target: Target, _env: Environment, session: Session, kept: Sequence[objects.Object]) -> Compared:
-    return objects.compare(session, kept, force=True)
+    return objects.plan("namespaces", digest(objs), target, session, objs)
 
 
 def _apply(target: Target, env: Environment, plan: Plan) -> None:
@@ -57,5 +41,5 @@ def _apply(target: Target, env: Environment, plan: Plan) -> None:
     objects.apply(session, plan.changes, adopt=target.shared.options.adopt)
 
 
-ensure = Step("namespaces", _plan, _apply, compare=_compare)
+ensure = Step("namespaces", _plan, _apply, compare=objects.back)
 """Makes and labels the environment's namespaces. It never deletes one."""

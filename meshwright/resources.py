@@ -10,7 +10,7 @@ from meshwright import applyset, cluster, crds, istio, manifests, objects, prere
 from meshwright.environment import Environment
 from meshwright.errors import MeshwrightError, Refused
 from meshwright.kube import ApiError, Session, wait
-from meshwright.plan import Action, Change, Compared, Plan, digest
+from meshwright.plan import Action, Change, Plan, digest
 from meshwright.step import Step
 from meshwright.target import Target
 
@@ -99,10 +99,6 @@ def planned(
     )
 
 
-def _compare(_target: Target, _env: Environment, session: Session, kept: Sequence[objects.Object]) -> Compared:
-    return objects.compare(session, kept, force=True)
-
-
 def apply(target: Target, env: Environment, plan: Plan) -> None:
     """Does what a plan of `planned` says, and waits until what was written is rolled out.
 
@@ -170,5 +166,5 @@ def _delete(session: Session, obj: objects.Object) -> None:
         ) from None
 
 
-apply_all = Step("resources", _plan, apply, compare=_compare)
+apply_all = Step("resources", _plan, apply, compare=objects.back)
 """Applies the environment's manifests and prunes what is no longer in them."""

@@ -7,5 +7,20 @@ what another tool has made, writing.
 from meshwright.objects.applying import Beat, apply
 from meshwright.objects.comparing import Adjust, compare
 from meshwright.objects.names import Key, Object, in_order, key, live, named, title
+from meshwright.objects.planning import back, plan
 
-__all__ = ["Adjust", "Beat", "Key", "Object", "apply", "compare", "in_order", "key", "live", "named", "title"]
+__all__ = [
+    "Adjust",
+    "Beat",
+    "Key",
+    "Object",
+    "apply",
+    "back",
+    "compare",
+    "in_order",
+    "key",
+    "live",
+    "named",
+    "plan",
+    "title",
+]
