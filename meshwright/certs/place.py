@@ -36,8 +36,8 @@ class Place:
     """One thing that was looked at. `kind` is its group in a report, `name` its name in there.
 
     `roots` is what it trusts (None: it trusts nothing), `chain` what it presents, its own certificate first (None: it
-    presents nothing). `error`: it could not be looked at. `why`: it was, and it is not as it should be. `hint` is what
-    brings it up to date.
+    presents nothing). `error`: it could not be looked at. `why`: it was, and it is not as it should be. `note`: it is,
+    and something should be known. `hint` is what brings it up to date.
     """
 
     kind: str
@@ -46,6 +46,7 @@ class Place:
     chain: tuple[Certificate, ...] | None = None
     error: MeshwrightError | None = None
     why: str = ""
+    note: str = ""
     hint: str = ""
 
     @property
@@ -72,6 +73,8 @@ def judge(place: Place, expected: Expected, now: dt.datetime) -> Finding:
         return Finding(State.NOT_VERIFIED, place.label, place.error.message, place.error.hint or place.hint)
     wrong = [place.why, _trusting(place, expected), _presenting(place, expected, now)]
     said = "; ".join(filter(None, wrong))
+    if not said and place.note:
+        return Finding(State.WARNING, place.label, place.note, place.hint)
     return Finding(State.FAILED if said else State.OK, place.label, said, place.hint if said else "")
 
 

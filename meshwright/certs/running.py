@@ -85,8 +85,11 @@ def _canary(live: Session, mesh: Mesh, istiod: Istiod, bearer: str, name: str) -
         return Place("certificate", label, why=refusal.message, hint=_ISTIOD)
     except MeshwrightError as error:
         return Place("certificate", label, error=error, hint=_ISTIOD)
-    why = f"the istiod that signed it does not take it in a handshake: {refused}" if refused else ""
-    return Place("certificate", label, frozenset(issued.roots), issued.identity.chain, why=why, hint=_ISTIOD)
+    # Whom istiod trusts as a client it reads once, when it starts (pilot/pkg/bootstrap/server.go); workloads in the
+    # cluster come with tokens.
+    note = f"the istiod that signed it takes no such certificate from a client: {refused}" if refused else ""
+    hint = f"Only clients with certificates need that, such as VMs (PROV_CERT): {_ISTIOD}" if refused else _ISTIOD
+    return Place("certificate", label, frozenset(issued.roots), issued.identity.chain, note=note, hint=hint)
 
 
 def proxies(live: Session, mesh: Mesh, now: dt.datetime) -> list[Place]:

@@ -184,7 +184,7 @@ _KINDS = {
     "ClusterTrustBundle": "ClusterTrustBundle hands them out",
     "webhook": "webhook configurations trust them",
     "istiod": "ports of istiods present what they signed",
-    "certificate": "istiods sign under them, hand them out, and take what they signed in a mutual handshake",
+    "certificate": "istiods sign under them, hand them out, and take what they signed from a client",
     "proxy": "proxies trust them alone and present what they signed",
     "ztunnel": "identities in ztunnels trust them alone and present what they signed",
     "file": "proxies have them mounted",
