@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from meshwright import difference, objects, ownership
 from meshwright.errors import Refused
@@ -103,18 +104,27 @@ def put_right(found: objects.Object | None, name: str, members: Sequence[objects
     return [Change(Action.CHANGE, "ConfigMap", title, fields, why=why, payload=wanted)] if fields else []
 
 
-def unshared(session: Session, changes: Iterable[Change]) -> None:
-    """Raises Refused: an object that would be changed is a member of another set. Each would take it from the other,
-    and in the end one would prune it."""
-    for change in changes:
-        for field in change.fields:
-            if change.action is Action.CHANGE and field.path == _FIELD and field.before:
-                found = session.list("v1", "ConfigMap", labels=f"{_ID}={field.before}", metadata_only=True)
-                names = [objects.title(parent) for parent in found] or [str(field.before)]
-                raise Refused(
-                    f"{change.kind} {change.name} is kept by another ApplySet, {names[0]}",
-                    hint="Take it out of one of the two; what is pruned there can be added here afterwards",
-                )
+def unshared(session: Session, changes: Iterable[Change]) -> list[Change]:
+    """The changes, blocked where the object is a member of another set. Each would take it from the other, and in the
+    end one would prune it."""
+    return [replace(change, blocked=_shared(session, change)) if _taken(change) else change for change in changes]
+
+
+def _taken(change: Change) -> str:
+    """The id of the other set that a change would take an object from; "" for none."""
+    if change.action is not Action.CHANGE or change.blocked:
+        return ""
+    return next((str(field.before) for field in change.fields if field.path == _FIELD and field.before), "")
+
+
+def _shared(session: Session, change: Change) -> Blocked:
+    other = _taken(change)
+    found = session.list("v1", "ConfigMap", labels=f"{_ID}={other}", metadata_only=True)
+    names = [objects.title(parent) for parent in found] or [other]
+    return Blocked(
+        f"another ApplySet keeps it, {names[0]}",
+        hint="Take it out of one of the two; what is pruned there can be added here afterwards",
+    )
 
 
 def pruned(

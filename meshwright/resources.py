@@ -83,7 +83,7 @@ def planned(
     compared = objects.compare(session, objs, adopt=adopt, places=places, try_new=try_new)
     if waits_for := prerequisites.homeless(session, env, found, compared.changes):
         return Plan("resources", desired, after=waits_for)
-    applyset.unshared(session, compared.changes)
+    changes = applyset.unshared(session, compared.changes)
     parent = applyset.kept(session, name)
     further = applyset.pruned(session, name, parent, members, allow_empty=allow_empty)
     if not compared.changes and not further:
@@ -91,7 +91,7 @@ def planned(
     return Plan(
         "resources",
         desired,
-        (*compared.changes, *further),
+        (*changes, *further),
         checked=len(objs) + len(further),
         notes=(*left.values(), *compared.notes),
         seen=compared.seen,

@@ -365,7 +365,7 @@ def test_an_object_of_another_environment_is_not_taken_from_it(own, guarded, scr
     own.write(*route("v3"), config("shared", scratch, k="v"))
     ran = own.apply("--yes")
     assert ran.code == 3
-    assert f"ConfigMap {scratch}/shared is kept by another ApplySet, meshwright/resources-guarded" in one_sentence(ran)
+    assert f"ConfigMap {scratch}/shared: another ApplySet keeps it, meshwright/resources-guarded" in one_sentence(ran)
 
 
 def begin(own):
