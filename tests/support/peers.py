@@ -63,11 +63,12 @@ def playbook(path: Path, kubeconfig: str, manifests: str, *, server_side: bool =
         task |= {"server_side_apply": {"field_manager": "ansible", "force_conflicts": False}}
     play = {"hosts": "localhost", "gather_facts": False, "tasks": [{"name": "apply", "kubernetes.core.k8s": task}]}
     path.write_text(json.dumps([play]))
-    programs = ansible()
+    programs, own = ansible(), path.parent / "ansible"  # not the user's ~/.ansible
     return [
-        str(programs / "ansible-playbook"), "-i", "localhost,", "-c", "local",
-        "-e", f"ansible_python_interpreter={programs / 'python'}", str(path),
-    ]  # fmt: skip
+        *("env", f"ANSIBLE_HOME={own}", f"ANSIBLE_REMOTE_TEMP={own}/tmp"),
+        *(str(programs / "ansible-playbook"), "-i", "localhost,", "-c", "local"),
+        *("-e", f"ansible_python_interpreter={programs / 'python'}", str(path)),
+    ]
 
 
 def helm() -> Path:
