@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +105,26 @@ def test_what_is_due_is_run_and_the_worst_code_counts(table: Path, project: Proj
     assert [job["exit"] for job in ran.document["jobs"]] == [1, 1]
     assert "world/bad is there" in ran.document["jobs"][1]["message"]
     assert meshwright("schedule", "lab", "--due").out == "nothing is due\n"
+
+
+def test_the_line_does_it_in_the_bare_environment_of_cron(
+    table: Path, project: Project, meshwright: Any, tmp_path: Path
+) -> None:
+    assert meshwright("schedule", "lab", "--apply", "--yes").code == Exit.OK
+    running._keep(project, "lab", [running.Result(job, "2020-01-01T00:00:00Z") for job in ("drift", "nightly")])
+    [line] = [line for line in table.read_text().splitlines() if line.startswith("*/5 ")]
+    environ = {
+        "HOME": str(tmp_path),
+        "LOGNAME": "op",
+        "SHELL": "/bin/sh",
+        "PATH": "/usr/bin:/bin",
+        "XDG_STATE_HOME": os.environ["XDG_STATE_HOME"],
+        "PYTHONPATH": os.environ["PYTHONPATH"],  # for the steps of this test
+    }
+    command = line.removeprefix("*/5 * * * * ").replace("\\%", "%")
+    subprocess.run(["/bin/sh", "-c", command], cwd=tmp_path, env=environ, check=True, timeout=120)
+    assert {name: result.exit for name, result in running.last(project, "lab").items()} == {"drift": 0, "nightly": 0}
+    assert (project.root / "world" / "a").exists()
 
 
 def test_a_job_that_there_is_not(table: Path, meshwright: Any) -> None:
