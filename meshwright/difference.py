@@ -11,6 +11,7 @@ from meshwright.plan import Field, masked
 __all__ = ["added", "between", "merge_patch", "short", "without_bookkeeping"]
 
 _BOOKKEEPING = ("managedFields", "resourceVersion", "generation", "uid", "creationTimestamp", "selfLink")
+_MAPS = ("labels", "annotations")
 _LONGEST = 200
 # Of a Secret. Its annotations too: `kubectl apply` keeps a copy of all of its data in one.
 _MASKED = ("data", "stringData", "metadata.annotations")
@@ -21,7 +22,9 @@ _SETS = "applyset.kubernetes.io/"
 def without_bookkeeping(obj: Mapping[str, Any]) -> dict[str, Any]:
     """The object without status and without what the API server keeps in its metadata."""
     rest = {key: value for key, value in obj.items() if key != "status"}
-    rest["metadata"] = {key: value for key, value in obj["metadata"].items() if key not in _BOOKKEEPING}
+    metadata = {key: value for key, value in obj["metadata"].items() if key not in _BOOKKEEPING}
+    # No labels and an empty mapping of them are the same thing, and the API server answers with either.
+    rest["metadata"] = {key: value for key, value in metadata.items() if key not in _MAPS or value}
     return rest
 
 

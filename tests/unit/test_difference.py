@@ -98,6 +98,13 @@ def test_what_the_api_server_keeps_is_no_difference() -> None:
     assert between(live, {"kind": "Thing", "metadata": {"name": "x"}, "spec": {}}) == ()
 
 
+@pytest.mark.parametrize("part", ["labels", "annotations"])
+def test_an_empty_mapping_of_labels_is_none(part: str) -> None:
+    bare = {"metadata": {"name": "x"}}
+    assert between(bare, {"metadata": {"name": "x", part: {}}}) == ()
+    assert between({"metadata": {"name": "x", part: {"a": "b"}}}, {"metadata": {"name": "x", part: {}}}) != ()
+
+
 def test_paths_are_dots_brackets_and_quotes() -> None:
     before = {"a": {"b": [1, 2]}, "labels": {"istio.io/rev": "x"}}
     after = {"a": {"b": [1, 3]}, "labels": {"istio.io/rev": "y"}}
