@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
@@ -199,63 +198,6 @@ def _text_includes(wide: Any, narrow: Any) -> bool:
     return False
 
 
-def _parents(world: World) -> Iterator[Broken]:
-    for thing in world.of("HTTPRoute", "GRPCRoute", "TLSRoute", api=True):
-        for index, ref in enumerate(thing.all("parentRefs")):
-            if not isinstance(ref, dict) or ref.get("kind", "Gateway") != "Gateway":
-                continue
-            namespace, name = str(ref.get("namespace") or thing.namespace), str(ref.get("name"))
-            gateway = world.find("Gateway", namespace, name, api=True)
-            if gateway is None:
-                yield broken(thing, f"there is no Gateway {namespace}/{name} of the Gateway API", "parentRefs", index)
-                continue
-            sections = [str(dig(one, "name")) for one in gateway.all("listeners")]
-            section = ref.get("sectionName")
-            if section and section not in sections:
-                sentence = f"Gateway {namespace}/{name} has no listener {section}; it has {', '.join(sections)}"
-                yield broken(thing, sentence, "parentRefs", index, "sectionName")
-
-
-def _grants(world: World) -> Iterator[Broken]:
-    for thing in world.of("HTTPRoute", "GRPCRoute", "TLSRoute", api=True):
-        for number, rule in enumerate(thing.all("rules")):
-            for index, ref in enumerate(dig(rule, "backendRefs") or ()):
-                namespace = dig(ref, "namespace")
-                if namespace and namespace != thing.namespace and not _granted(world, thing, ref):
-                    sentence = f"no ReferenceGrant in {namespace} lets it refer to {dig(ref, 'name')} there"
-                    yield broken(thing, sentence, "rules", number, "backendRefs", index)
-
-
-def _granted(world: World, thing: Thing, ref: dict[str, Any]) -> bool:
-    for grant in world.of("ReferenceGrant", api=True):
-        if grant.namespace != ref["namespace"]:
-            continue
-        by = any(
-            dig(one, "kind") == thing.kind and dig(one, "namespace") == thing.namespace for one in grant.all("from")
-        )
-        to = any(
-            dig(one, "kind") == ref.get("kind", "Service") and dig(one, "name") in (None, ref.get("name"))
-            for one in grant.all("to")
-        )
-        if by and to:
-            return True
-    return False
-
-
-def _both(world: World) -> Iterator[Broken]:
-    """The same host by Istio's routes and by those of the Gateway API, at gateways of the same pods."""
-    hosts: dict[str, list[Thing]] = defaultdict(list)
-    for thing in world.of("VirtualService"):
-        if world.gateways_of(thing):
-            for host in thing.all("hosts"):
-                hosts[str(host)].append(thing)
-    for thing in world.of("HTTPRoute", "GRPCRoute", api=True):
-        for index, host in enumerate(thing.all("hostnames")):
-            for other in hosts.get(str(host), ()):
-                sentence = f"{host} is in {other.title} ({other.at('hosts')}) as well"
-                yield broken(thing, sentence, "hostnames", index, hint="Let one of the two route a host")
-
-
 RULES = (
     Rule("gateway-missing", "A VirtualService names Gateways that exist", _gateways, needs=("Gateway",)),
     Rule("host-not-served", "A Gateway serves the hosts of the VirtualServices that name it", _served),
@@ -274,12 +216,4 @@ RULES = (
     Rule("host-twice", "One VirtualService routes a host at a gateway", _twice),
     Rule("weights", "The weights of a route add up to 100", _weights),
     Rule("shadowed", "Every route can be taken", _shadowed),
-    Rule(
-        "parent-missing",
-        "A route of the Gateway API names Gateways and listeners that exist",
-        _parents,
-        needs=("Gateway",),
-    ),
-    Rule("grant-missing", "A backend of another namespace is granted there", _grants, needs=("ReferenceGrant",)),
-    Rule("routed-twice", "A host is routed by Istio's kinds or by the Gateway API's", _both, Level.WARNING),
 )

@@ -11,13 +11,13 @@ from meshwright.errors import MeshwrightError
 from meshwright.kube import Session
 from meshwright.manifests import Manifest
 from meshwright.target import Target
-from meshwright.validation import limits, live, policies, routes
+from meshwright.validation import api, limits, live, policies, routes
 from meshwright.validation.finding import Finding, Level
 from meshwright.validation.world import World, things
 
 __all__ = ["RULES", "Validated", "validate"]
 
-RULES = (*routes.RULES, *policies.RULES, *limits.RULES)
+RULES = (*routes.RULES, *api.RULES, *policies.RULES, *limits.RULES)
 
 
 @dataclass(frozen=True)

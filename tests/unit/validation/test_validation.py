@@ -111,6 +111,18 @@ BROKEN = {
         6,
         "HTTPRoute shop/h: no ReferenceGrant in bookinfo lets it refer to s there",
     ),
+    "route-not-allowed": (
+        "gateway_api:\n  gateways: {istio-system/g: {listeners: [{name: http, port: 80, protocol: HTTP}]}}\n"
+        "  http_routes:\n    shop/h:\n      parentRefs:\n      - {name: g, namespace: istio-system}",
+        7,
+        "HTTPRoute shop/h: Gateway istio-system/g takes routes of its own namespace only",
+    ),
+    "address-elsewhere": (
+        "gateway_api:\n  gateways:\n    shop/g:\n      listeners: [{name: http, port: 80, protocol: HTTP}]\n"
+        "      addresses: [{type: Hostname, value: i.istio-system.svc.cluster.local}]",
+        6,
+        "Gateway shop/g: i.istio-system.svc.cluster.local is in another namespace: no gateway is programmed",
+    ),
     "routed-twice": (
         GATEWAY + f"virtual_services:\n  shop/v: {{hosts: [a.example.com], gateways: [g], http: [{{{TO}}}]}}\n"
         "gateway_api: {http_routes: {shop/h: {hostnames: [a.example.com]}}}",
