@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from meshwright.errors import MeshwrightError
 
-__all__ = ["BrokenBundle", "Certificate", "bundle", "named", "of_der", "pem"]
+__all__ = ["BrokenBundle", "Certificate", "bundle", "issued_by", "named", "of_der", "pem"]
 
 _BLOCK = re.compile(rb"-----BEGIN CERTIFICATE-----(.+?)-----END CERTIFICATE-----", re.DOTALL)
 _SHORT = 12
