@@ -134,7 +134,7 @@ def test_what_ansible_adds_changes_and_deletes_is_shown_as_what_it_is(owned, nam
     assert any(line.endswith("8443 -> 443") for line in said[changed:]), plan.out
     # It was Ansible's own way to leave a copy and a claim behind: these are taken over.
     assert f"~ ServiceEntry {namespace}/added  (taken over from OpenAPI-Generator)" in said
-    assert said[-1].startswith("Plan: 1 to add, 2 to change, 0 to destroy."), plan.out
+    assert said[-1].startswith("Plan: 1 to add, 2 to change, 0 to destroy"), plan.out
     owned.write(*objects[::2])
     owned.session.delete(ISTIO, "ServiceEntry", "changed", namespace)
     owned.applied()

@@ -40,12 +40,13 @@ def turn(namespace, number):
 
 
 def there(session, namespace):
-    """What is there now: the content of each object by kind and name."""
-    found = {("ConfigMap", obj["metadata"]["name"]): obj["data"] for obj in session.list("v1", "ConfigMap", namespace)}
-    found.pop(("ConfigMap", "kube-root-ca.crt"), None)
-    found.pop(("ConfigMap", "istio-ca-root-cert"), None)
-    entries = session.list(ISTIO, "ServiceEntry", namespace)
-    return found | {("ServiceEntry", obj["metadata"]["name"]): obj["spec"] for obj in entries}
+    """What is there now: the content of each object by kind and name, without what Kubernetes and Istio put there."""
+    found = [*session.list("v1", "ConfigMap", namespace), *session.list(ISTIO, "ServiceEntry", namespace)]
+    return {
+        (obj["kind"], obj["metadata"]["name"]): obj["data"] if obj["kind"] == "ConfigMap" else obj["spec"]
+        for obj in found
+        if obj["metadata"]["name"].startswith(("stay-", "of-", "bystander"))
+    }
 
 
 @pytest.mark.parametrize(
