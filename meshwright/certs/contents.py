@@ -10,7 +10,7 @@ The order of these contents, each behind its gate, is the whole change. Two rule
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -18,7 +18,7 @@ from meshwright.certs.authority import PLUGGED_SECRET, SELF_SIGNED_SECRET
 from meshwright.certs.certificate import Certificate, bundle, pem
 from meshwright.certs.versions import Version
 
-__all__ = ["Ca", "Case", "Content", "Step", "back", "forward", "takes_over"]
+__all__ = ["Ca", "Case", "Content", "Step", "back", "content", "forward", "takes_over"]
 
 # Since when istiod compares bundles as sets, and since when it takes a new root over at all while it runs.
 _SETS, _LIVE = (1, 30, 0), (1, 20, 0)
@@ -94,41 +94,51 @@ class Content:
 
 def forward(case: Case, old: Ca, new: Ca) -> tuple[Content, ...]:
     """The contents of P1, P2 and P3, in order. `extend` has no P2: one key is under both roots at once."""
-    made = {step: _content(case, step, old, new) for step in (Step.BOTH_SIGN_OLD, Step.BOTH_SIGN_NEW, Step.NEW)}
-    if case is Case.EXTEND:
-        del made[Step.BOTH_SIGN_NEW]
-    return tuple(made.values())
+    return _along(case, old, new, _FORWARD[1:], old.text)
 
 
-def back(case: Case, old: Ca, new: Ca, at: Step) -> tuple[Content, ...]:
-    """The contents of the way back from `at`, in order, each behind its gate; the last has the old root alone.
+def back(case: Case, old: Ca, new: Ca, at: Step, live: str) -> tuple[Content, ...]:
+    """The contents of the way back from `at`, where the bundle is `live`, in order, each behind its gate; the last has
+    the old root alone.
 
     From P3 it leads through both phases again, and needs the old key. For a mesh that was on its own CA before it was
-    given a plugged-in one, the last content is that of P1 with the old root alone: deleting the Secret then is the
-    caller's, and safe only there.
+    given a plugged-in one, the last content is that CA plugged in: deleting the Secret then is the caller's, and safe
+    only there.
     """
-    return tuple(_way_back(case, old, new, at))
+    return _along(case, old, new, tuple(reversed(_FORWARD[: _FORWARD.index(at)])), live)
 
 
-def _way_back(case: Case, old: Ca, new: Ca, at: Step) -> Iterator[Content]:
-    both, secret = old.text + new.text, _secret(case, old)
-    if at is Step.NEW:
-        # The signer stays, so nobody needs a new certificate yet.
-        yield _filled(secret, Step.BOTH_SIGN_NEW, new, both, also=old.text)
-        both = old.text + both
-    if at in (Step.NEW, Step.BOTH_SIGN_NEW) and case is not Case.EXTEND:
-        yield _filled(secret, Step.BOTH_SIGN_OLD, old, both, also=new.text)
-    if at is not Step.OLD:
-        yield _filled(secret, Step.OLD, old, old.text)
+_FORWARD = (Step.OLD, Step.BOTH_SIGN_OLD, Step.BOTH_SIGN_NEW, Step.NEW)
 
 
-def _content(case: Case, step: Step, old: Ca, new: Ca) -> Content:
-    both, secret = old.text + new.text, _secret(case, old)
-    if step is Step.BOTH_SIGN_OLD:
-        return _filled(secret, step, old, both, also=new.text)
-    if step is Step.BOTH_SIGN_NEW:
-        return _filled(secret, step, new, both + new.text, also=both)
-    return _filled(secret, step, new, new.text)
+def _along(case: Case, old: Ca, new: Ca, steps: Sequence[Step], live: str) -> tuple[Content, ...]:
+    found = []
+    for step in steps:
+        if case is Case.EXTEND and step is _LEFT_OUT[steps[-1]]:
+            continue
+        found.append(content(case, step, old, new, live))
+        live = found[-1].roots_text
+    return tuple(found)
+
+
+# With one key both ways need one phase of both roots only: the one in which the signer does not change yet.
+_LEFT_OUT = {Step.NEW: Step.BOTH_SIGN_NEW, Step.OLD: Step.BOTH_SIGN_OLD}
+
+
+def content(case: Case, step: Step, old: Ca, new: Ca, live: str) -> Content:
+    """What the Secret has at `step`, when the bundle that is handed out now is `live`: whatever was written before, by
+    a change that went back and forth, the new text contains it or is contained in it, and is another one."""
+    secret = _secret(case, old)
+    signer, other = (old, new) if step in (Step.OLD, Step.BOTH_SIGN_OLD) else (new, old)
+    if step in (Step.OLD, Step.NEW):
+        return _filled(secret, step, signer, signer.text)
+    live = live if live.endswith("\n") or not live else live + "\n"
+    there = frozenset(bundle(live))
+    # Both are there: then what is wanted is another signer, and with it another text.
+    lacking = [ca.text for ca in (old, new) if ca.root not in there] or [signer.text]
+    # In istio-ca-secret the signer comes first: with it in front of both, the text is another one too.
+    also = other.text if step is Step.BOTH_SIGN_OLD or other.root not in there else old.text + new.text
+    return _filled(secret, step, signer, live + "".join(lacking), also=also)
 
 
 def _secret(case: Case, old: Ca) -> str:

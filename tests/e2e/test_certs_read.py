@@ -368,7 +368,8 @@ def test_every_phase_of_a_change_and_back(lab, plugged):
     lab.session.create(standby)
     found = []
     try:
-        for content in (*forward(Case.REPLACE, old, new), *back(Case.REPLACE, old, new, Step.NEW)):
+        there = forward(Case.REPLACE, old, new)
+        for content in (*there, *back(Case.REPLACE, old, new, Step.NEW, there[-1].roots_text)):
             secret = lab.session.get("v1", "Secret", "cacerts", NAMESPACE)
             secret["data"] |= {name: pki.b64(text) for name, text in content.files.items()}
             lab.session.replace(secret)

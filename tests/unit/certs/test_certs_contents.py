@@ -11,7 +11,7 @@ from pki import NOW, Signed, leaf, make, plugged, secret, self_signed
 from meshwright.certs.authority import decide, material
 from meshwright.certs.certificate import bundle
 from meshwright.certs.chain import roots_of
-from meshwright.certs.contents import Ca, Case, Content, Step, back, forward, takes_over
+from meshwright.certs.contents import Ca, Case, Content, Step, back, content, forward, takes_over
 from meshwright.certs.mesh import Plane
 from meshwright.certs.phase import Intention, Phase, derive
 
@@ -53,8 +53,20 @@ def start(case: Case, old: Ca) -> Content:
 def everything(case: Case, old: Ca, new: Ca) -> list[list[Content]]:
     """The way forward, and the way back from each of its steps, each from where it begins."""
     there = [start(case, old), *forward(case, old, new)]
-    backs = [[there[index], *back(case, old, new, content.step)] for index, content in enumerate(there) if index]
-    return [there, *backs]
+    backs = [[at, *back(case, old, new, at.step, at.roots_text)] for at in there[1:]]
+    again = [[way[-2], *_rest(case, old, new, way[-2])] for way in backs if len(way) > 2]
+    return [there, *backs, *again]
+
+
+def _rest(case: Case, old: Ca, new: Ca, at: Content) -> list[Content]:
+    """The way forward again, from a step of the way back."""
+    steps = list(Step)[list(Step).index(at.step) + 1 :]
+    if case is Case.EXTEND:
+        steps = [step for step in steps if step is not Step.BOTH_SIGN_NEW]
+    found: list[Content] = []
+    for step in steps:
+        found.append(content(case, step, old, new, (found or [at])[-1].roots_text))
+    return found
 
 
 def signed_by(content: Content) -> Signed:
@@ -116,13 +128,13 @@ def test_a_new_signer_comes_with_a_new_text(case: Case, old: Any, new: Any) -> N
 @ways
 def test_each_content_is_a_ca_that_istiod_starts_with(case: Case, old: Any, new: Any) -> None:
     for way in everything(case, old[0], new[0]):
-        for content in way[1:]:
-            made = material(secret(content.secret, content.files))
-            found = decide(Plane("istiod", "default", {}, CACERTS), {content.secret: made})
-            assert found.secret == f"istio-system/{content.secret}"
-            assert found.signer == signed_by(content).certificate
+        for each in way[1:]:
+            made = material(secret(each.secret, each.files))
+            found = decide(Plane("istiod", "default", {}, CACERTS), {each.secret: made})
+            assert found.secret == f"istio-system/{each.secret}"
+            assert found.signer == signed_by(each).certificate
             assert roots_of(found.signer, found.chain, found.roots, NOW)
-            assert found.roots == set(content.roots)
+            assert found.roots == set(each.roots)
 
 
 @ways
@@ -135,13 +147,13 @@ def test_the_phase_is_read_back_from_it(case: Case, old: Any, new: Any) -> None:
         Step.NEW: Phase.NEW_ALONE,
     }
     for way in everything(case, old[0], new[0]):
-        for content in way[1:]:
-            made = material(secret(content.secret, content.files))
-            found = decide(Plane("istiod", "default", {}, CACERTS), {content.secret: made})
+        for each in way[1:]:
+            made = material(secret(each.secret, each.files))
+            found = decide(Plane("istiod", "default", {}, CACERTS), {each.secret: made})
             assert found.signer is not None
             signing = roots_of(found.signer, found.chain, found.roots, NOW)
-            got = derive(found.ordered, signing, frozenset(content.roots), intended)
-            assert got.phase is phases[content.step] or case is Case.EXTEND
+            got = derive(found.ordered, signing, frozenset(each.roots), intended)
+            assert got.phase is phases[each.step] or case is Case.EXTEND
             assert got.sure
 
 
