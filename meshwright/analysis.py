@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from meshwright import cluster, istio, objects, tools
 from meshwright.environment import Environment
-from meshwright.errors import Unreachable
+from meshwright.errors import ProcessError, Unreachable
 from meshwright.kube import Session
+from meshwright.process import Completed
 from meshwright.target import Target
 
 __all__ = ["Finding", "about", "analyze"]
@@ -66,13 +68,13 @@ def analyze(target: Target, env: Environment, namespaces: Iterable[str]) -> list
 def _run(target: Target, env: Environment, scope: Sequence[str]) -> list[Finding]:
     revision = ["--revision", env.istio.revision] if env.istio.revision else []
     command = [*istio.istioctl(target, env), "analyze", *scope, *revision, "--output", "json"]
-    done = target.run(command, timeout=_TIMEOUT, ok=None)
+    done = _done(target, command)
     partly = _NO_SECRETS in done.complaint and (session := cluster.session(target, env)) is not None
     if partly:
         assert session is not None
         target.say("not verified: whether the Secrets that gateways name are there, which takes the right to list them")
         command += ["--use-kube=false", "-"]
-        done = target.run(command, input=_files(session, env), timeout=_TIMEOUT, ok=None)
+        done = _done(target, command, _files(session, env))
     try:
         messages = json.loads(done.stdout)
     except ValueError:
@@ -83,6 +85,14 @@ def _run(target: Target, env: Environment, scope: Sequence[str]) -> list[Finding
         for each in messages
         if each.get("level") in _LEVELS and not (partly and _OF_SECRETS in each.get("message", ""))
     ]
+
+
+def _done(target: Target, command: Sequence[str], given: bytes | None = None) -> Completed:
+    try:
+        return target.run(command, input=given, timeout=_TIMEOUT, ok=None)
+    except ProcessError as error:  # it was not started, or did not end
+        why = error.message.removeprefix(shlex.join(command[:3])).strip()
+        raise Unreachable(f"istioctl analyze {why}") from None
 
 
 def _files(session: Session, env: Environment) -> bytes:

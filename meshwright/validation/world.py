@@ -13,8 +13,8 @@ from typing import Any
 
 from meshwright.environment import Environment
 from meshwright.manifests import Manifest
-from meshwright.rendering import Rendered
 from meshwright.rendering.hosts import cluster_domain, whole
+from meshwright.rendering.objects import Rendered
 
 __all__ = ["Thing", "World", "covers", "dig", "meets"]
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import shlex
 
 import pytest
 from fakes import FakeSession, FakeTarget, Object, environment
 
 from meshwright import analysis, cluster, tools
+from meshwright.errors import ProcessError, Unreachable
 
 SAID = 'Error: secrets is forbidden: User "jo" cannot list resource "secrets" in API group "" in the namespace "x"'
 
@@ -60,3 +62,14 @@ def test_with_the_right_it_looks_itself(host: FakeTarget, session: FakeSession) 
     found = analysis.analyze(host, environment(), ["shop"])
     assert [each.message for each in found or []] == ["Referenced credentialName not found: key"]
     assert session.asked == []
+
+
+def test_one_that_does_not_end_could_not_look(host: FakeTarget, session: FakeSession) -> None:
+    def late(command: tuple[str, ...], _data: bytes | None) -> str:
+        said = f"{shlex.join(command[:3])} did not end within 60 s"
+        raise ProcessError(said, command=command, output="", hint="")
+
+    host.answer("analyze", late)
+    with pytest.raises(Unreachable) as caught:
+        analysis.analyze(host, environment(), ["shop"])
+    assert caught.value.message == "istioctl analyze did not end within 60 s"
