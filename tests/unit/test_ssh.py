@@ -148,9 +148,9 @@ def test_what_cannot_be_started(target: SshTarget, tmp_path: Path) -> None:
 @pytest.mark.parametrize("given", [None, b"x"])
 def test_out_of_time_ends_the_whole_group(target: SshTarget, given: bytes | None) -> None:
     start = time.monotonic()
-    with pytest.raises(ProcessError, match="did not end within 1 s on") as error:
-        target.run(["sh", "-c", "echo $$; sleep 60 & echo $!; wait"], input=given, timeout=1)
-    assert time.monotonic() - start < 8
+    with pytest.raises(ProcessError, match="did not end within 3 s on") as error:
+        target.run(["sh", "-c", "echo $$; sleep 60 & echo $!; wait"], input=given, timeout=3)
+    assert time.monotonic() - start < 20
     pids = [int(line) for line in error.value.output.split()]
     assert len(pids) == 2
     assert all(gone(pid) for pid in pids)
