@@ -3,93 +3,22 @@ from the side of the requests (#5)."""
 
 from __future__ import annotations
 
-import http.client
 import json
 import re
 import shutil
-import socket
-import ssl
 import time
 from collections import Counter
-from dataclasses import dataclass
 
 import examples
 import gomodules
 import pytest
 from cryptography import x509
-from owning import Owned, lines
+from outside import DEADLINE, Example, Outside, ask_from, pod_like, settled
+from owning import lines
 
-from meshwright import envoys, ingress
-from meshwright.kube import exec as kube_exec
+from meshwright import envoys
 
-DEADLINE = 30
 REVIEWS = "reviews.example.com"
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What came back from outside of the cluster. `certificate` is what was served, PEM."""
-
-    status: int
-    headers: dict[str, str]
-    text: str
-    seconds: float
-    certificate: str = ""
-
-
-class Outside:
-    """Requests to the gateway from outside: by the published ports of the lab."""
-
-    def __init__(self, lab):
-        found = ingress.address(lab.target, lab.env)
-        self.host, self.ports = found.host, {"http": found.port, "https": found.secure_port}
-
-    def get(self, host, path="/", *, scheme="http", method="GET", **headers):
-        start = time.monotonic()
-        stream = socket.create_connection((self.host, self.ports[scheme]), timeout=10)
-        served = ""
-        if scheme == "https":
-            context = ssl.create_default_context()
-            # Who signed it is looked at below; nobody else has.
-            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-            stream = context.wrap_socket(stream, server_hostname=host)
-            served = ssl.DER_cert_to_PEM_cert(stream.getpeercert(binary_form=True))
-        connection = http.client.HTTPConnection(host)
-        connection.sock = stream
-        try:
-            names = {name.replace("_", "-"): value for name, value in headers.items()}
-            connection.request(method, path, headers={"Host": host, "Connection": "close", **names})
-            answer = connection.getresponse()
-            found = {name.lower(): value for name, value in answer.getheaders()}
-            return Answer(answer.status, found, answer.read().decode(), time.monotonic() - start, served)
-        finally:
-            connection.close()
-
-    def until(self, good, *words, **more):
-        """The answer once `good` holds for it, ten times in a row; the last one when it never does."""
-        deadline, row = time.monotonic() + DEADLINE, 0
-        while True:
-            try:
-                answer = self.get(*words, **more)
-            except OSError:  # nothing listens there yet
-                answer = Answer(0, {}, "", 0)
-            row = row + 1 if good(answer) else 0
-            if row == 5 or time.monotonic() > deadline:
-                return answer
-            if not row:
-                time.sleep(0.2)
-
-
-class Example(Owned):
-    """An environment whose objects are those of one page."""
-
-    def of(self, page):
-        return self.has(examples.example(page))
-
-    def has(self, values):
-        """Applies these values, which begin with `resources:`; the second plan is empty."""
-        self.values.write_text(self.base + values + "  allow_empty: true\n")
-        return self.applied()
 
 
 @pytest.fixture(scope="module")
@@ -226,58 +155,6 @@ def test_the_gateway_api_after_its_crds(example, outside):
         if one["metadata"]["name"] == "httproutes.gateway.networking.k8s.io"
     ]  # fmt: skip
     assert crd["metadata"]["annotations"]["gateway.networking.k8s.io/bundle-version"] != "v1.0.0"
-
-
-INSIDE = """
-import sys, urllib.request
-try:
-    headers = {"Host": sys.argv[2]} if len(sys.argv) > 2 else {}
-    answer = urllib.request.urlopen(urllib.request.Request(sys.argv[1], headers=headers), timeout=5)
-    print(answer.status, answer.headers.get("x-stand-in"))
-except urllib.error.HTTPError as error:
-    print(error.code)
-except OSError as error:
-    print("no connection")
-"""
-
-
-def ask_from(lab, namespace, app, url, *host):
-    """What a request from inside of a pod is answered."""
-    [pod] = lab.session.list("v1", "Pod", namespace, labels=f"app={app}")
-    container = next(one["name"] for one in pod["spec"]["containers"] if one["name"] != "istio-proxy")
-    code, out, err = kube_exec.run(
-        lab.session, namespace, pod["metadata"]["name"], container, ["python3", "-c", INSIDE, url, *host]
-    )
-    assert code == 0, err.decode()
-    return out.decode().strip()
-
-
-def pod_like(lab, namespace, name):
-    """A pod without a sidecar that answers as Bookinfo's details does; ready."""
-    [pod] = lab.session.list("v1", "Pod", "bookinfo", labels="app=details")
-    [container] = [one for one in pod["spec"]["containers"] if one["name"] == "details"]
-    wanted = {key: container[key] for key in ("name", "image", "env", "imagePullPolicy") if key in container}
-    labels = {"app": name, "sidecar.istio.io/inject": "false"}
-    metadata = {"name": name, "namespace": namespace, "labels": labels}
-    lab.session.create({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {"containers": [wanted]}})
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        status = lab.session.get("v1", "Pod", name, namespace).get("status", {})
-        if status.get("podIP") and all(one["ready"] for one in status.get("containerStatuses") or [{"ready": False}]):
-            return status["podIP"]
-        time.sleep(0.5)
-    raise AssertionError(f"{name} is not ready")
-
-
-def settled(ask, wanted):
-    """The answer of `ask` once it is `wanted`, three times in a row; the last one when it never is."""
-    deadline, row = time.monotonic() + DEADLINE, 0
-    while True:
-        answer = ask()
-        row = row + 1 if answer == wanted else 0
-        if row == 3 or time.monotonic() > deadline:
-            return answer
-        time.sleep(0.3)
 
 
 def test_strict_refuses_plain_text(example, lab, scratch):

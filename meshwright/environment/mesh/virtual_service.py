@@ -119,8 +119,8 @@ class Delay(Spec):
 
     fixed_delay: Duration
     """For how long."""
-    percentage: Percentage | None = None
-    """How many of them; all where absent."""
+    percentage: Percentage
+    """How many of them; to Istio an absent one means none."""
 
 
 class Abort(Spec):
@@ -132,8 +132,8 @@ class Abort(Spec):
     """The status, for HTTP."""
     grpc_status: Text | None = None
     """The status, for gRPC: UNAVAILABLE."""
-    percentage: Percentage | None = None
-    """How many of them; all where absent."""
+    percentage: Percentage
+    """How many of them; to Istio an absent one means none."""
 
 
 class Fault(Spec):

@@ -1,0 +1,183 @@
+"""What the examples on the pages do not show: client certificates, timeouts, retries and mirrors, counted (#5)."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import re
+import ssl
+import time
+
+import examples
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from outside import Example, Outside, settled
+
+from meshwright import envoys
+
+HOST = "fields.example.com"
+GATEWAY = f"""\
+resources:
+  gateways:
+    bookinfo/fields:
+      servers:
+        - {{port: {{number: 80, name: http, protocol: HTTP}}, hosts: [{HOST}]}}
+"""
+
+
+@pytest.fixture(scope="module")
+def outside(lab):
+    return Outside(lab)
+
+
+@pytest.fixture(scope="module")
+def example(lab):
+    made = Example(lab, "fields")
+    yield made
+    made.clean()
+
+
+def sent(lab, cluster):
+    """How many requests the ingress gateway has sent to the pods of one of its clusters, attempts counted each."""
+    [gateway] = [one for one in envoys.proxies(lab.session) if one.labels.get("istio") == "ingressgateway"]
+    found = envoys.ask(lab.session, gateway, "/clusters").decode()
+    return sum(map(int, re.findall(rf"^{re.escape(cluster)}::[^:]+:\d+::rq_total::(\d+)$", found, re.MULTILINE)))
+
+
+def pair(folder, name):
+    """A self-signed certificate in files: one with certificate and key, one with each."""
+    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.datetime.now(datetime.UTC)
+    named = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    made = (
+        x509.CertificateBuilder().subject_name(named).issuer_name(named).public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(minutes=5))
+        .not_valid_after(now + datetime.timedelta(days=30))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )  # fmt: skip
+    certificate = made.public_bytes(serialization.Encoding.PEM)
+    form = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    private = key.private_bytes(serialization.Encoding.PEM, *form)
+    for suffix, content in (("crt", certificate), ("key", private), ("pem", certificate + private)):
+        (folder / f"{name}.{suffix}").write_bytes(content)
+    return folder / f"{name}.pem"
+
+
+def test_mutual_refuses_who_shows_no_certificate_or_a_strangers(example, outside):
+    folder = example.lab.driver.root / "tls"
+    folder.mkdir(exist_ok=True)
+    pair(folder, HOST)
+    ours, strangers = pair(folder, "client.example.com"), pair(folder, "stranger.example.com")
+    example.has(f"""\
+resources:
+  gateways:
+    bookinfo/fields:
+      servers:
+        - port: {{number: 443, name: https, protocol: HTTPS}}
+          hosts: [{HOST}]
+          tls: {{mode: MUTUAL, credentialName: fields}}
+  credentials:
+    istio-system/fields:
+      {{kind: file, certificate: tls/{HOST}.crt, key: tls/{HOST}.key, ca: tls/client.example.com.crt}}
+  virtual_services:
+    bookinfo/fields:
+      hosts: [{HOST}]
+      gateways: [fields]
+      http: [{{route: [{{destination: {{host: details}}}}]}}]
+""")
+    words = HOST, "/details/0"
+    assert outside.until(lambda a: a.status == 200, *words, scheme="https", client=ours).status == 200
+    for client in (None, strangers):
+        with pytest.raises((ssl.SSLError, ConnectionError)):
+            outside.get(*words, scheme="https", client=client)
+
+
+def test_a_timeout_ends_a_request_that_takes_longer(example, outside):
+    # Reviews v2 asks ratings; a fault inside the mesh makes that slow.
+    example.has(
+        GATEWAY
+        + f"""\
+  destination_rules:
+    bookinfo/reviews: {{host: reviews, subsets: [{{name: v2, labels: {{version: v2}}}}]}}
+  virtual_services:
+    bookinfo/fields:
+      hosts: [{HOST}]
+      gateways: [fields]
+      http: [{{timeout: 1s, route: [{{destination: {{host: reviews, subset: v2}}}}]}}]
+    bookinfo/ratings:
+      hosts: [ratings]
+      http:
+        - fault: {{delay: {{fixedDelay: 2s, percentage: {{value: 100}}}}}}
+          route: [{{destination: {{host: ratings}}}}]
+"""
+    )
+    late = outside.until(lambda a: a.status == 504, HOST, "/reviews/0")
+    assert (late.status, late.text) == (504, "upstream request timeout")
+    assert 1 <= late.seconds < 2
+
+
+def test_retries_are_as_many_as_asked_for(example, outside, lab):
+    # A 404 of the application is tried again only because the route says so: one attempt and three more.
+    example.has(
+        GATEWAY
+        + f"""\
+  virtual_services:
+    bookinfo/fields:
+      hosts: [{HOST}]
+      gateways: [fields]
+      http:
+        - match: [{{uri: {{prefix: /again}}}}]
+          retries: {{attempts: 3, retryOn: "404", backoff: 10ms}}
+          route: [{{destination: {{host: details}}}}]
+        - retries: {{attempts: 0}}
+          route: [{{destination: {{host: details}}}}]
+"""
+    )
+    cluster = "outbound|9080||details.bookinfo.svc.cluster.local"
+    assert outside.until(lambda a: a.status == 200, HOST, "/details/0").status == 200
+    for path, attempts in (("/once", 1), ("/again", 4)):
+        before = sent(lab, cluster)
+        for _ in range(5):
+            assert outside.get(HOST, path).status == 404
+        assert sent(lab, cluster) - before == 5 * attempts
+
+
+def test_a_mirror_gets_a_copy(example, outside, lab):
+    example.of("virtual-service")
+    host, cluster = "reviews.example.com", "outbound|9080|v3|reviews.bookinfo.svc.cluster.local"
+    assert outside.until(lambda a: a.status == 200, host, "/reviews/0").status == 200
+    before = sent(lab, cluster)
+    for _ in range(300):
+        assert json.loads(outside.get(host, "/reviews/0").text)["version"] in ("v1", "v2")
+    # 30 of 300 are wanted; their standard deviation is 5.2, and five of these either way are 4 to 56.
+    assert settled(lambda: 4 <= sent(lab, cluster) - before <= 56, True)
+
+
+def test_new_files_of_a_credential_are_served_without_a_restart(example, outside):
+    folder = example.lab.driver.root / "tls"
+    folder.mkdir(exist_ok=True)
+    values = examples.example("gateway").replace(
+        "      kind: self_signed\n      hosts: [shop.example.com]",
+        "      {kind: file, certificate: tls/shop.example.com.crt, key: tls/shop.example.com.key}",
+    )
+    served = []
+    for _ in range(2):
+        pair(folder, "shop.example.com")
+        example.has(values)
+        wanted = (folder / "shop.example.com.crt").read_text().strip()
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            try:
+                served.append(outside.get("shop.example.com", "/productpage", scheme="https").certificate.strip())
+            except OSError:
+                served.append("")
+            if served[-1] == wanted:
+                break
+            time.sleep(0.5)
+        assert served[-1] == wanted
+    assert len({one for one in served if one}) >= 2
