@@ -108,7 +108,7 @@ class OutlierDetection(Spec):
     base_ejection_time: Duration | None = None
     """How long a pod is out the first time; n times as long the nth time."""
     max_ejection_percent: Ratio | None = None
-    """The most pods that may be out, in percent; Envoy's 10 mean none of three."""
+    """The most pods that may be out, in percent; 10 where absent, which of a few pods may mean none."""
     min_health_percent: Ratio | None = None
     """Below this share of healthy pods nobody is ejected and all get requests."""
 
