@@ -6,10 +6,10 @@ import time
 
 from meshwright.kube import exec as kube_exec
 
-# Answers with its name; `/set?bad` makes it answer 503, `/set?unready` not ready, `/set?good` undoes both. With TLS in
-# its environment it speaks TLS with a certificate that it has made up.
+# Answers with its name, `/slow` after a second. `/set?bad` makes it answer 503, `/set?unready` not ready, `/set?good` undoes
+# both. With TLS in its environment it speaks TLS with the certificate and key there.
 SERVER = """
-import http.server, os, socket, socketserver, ssl
+import http.server, os, socket, socketserver, ssl, time
 state = {"bad": False, "unready": False}
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
@@ -19,6 +19,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             state.update(bad=what == "bad", unready=what == "unready")
         failing = state["unready"] if path == "/ready" else state["bad"] and path != "/set"
         body = socket.gethostname().encode()
+        if path == "/slow":
+            time.sleep(1)
         self.send_response(503 if failing else 200)
         self.send_header("content-length", str(len(body)))
         self.end_headers()

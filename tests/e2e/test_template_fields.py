@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import datetime
 import json
 import re
@@ -13,6 +14,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.x509.oid import NameOID
 from outside import Example, Outside, settled
 
@@ -145,6 +147,67 @@ def test_retries_are_as_many_as_asked_for(example, outside, lab):
         for _ in range(5):
             assert outside.get(HOST, path).status == 404
         assert sent(lab, cluster) - before == 5 * attempts
+
+
+def token(key, **claims):
+    """A JWT, signed with ES256 (RFC 7515, 7518)."""
+
+    def part(value):
+        raw = value if isinstance(value, bytes) else json.dumps(value).encode()
+        return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+    signed = f"{part({'alg': 'ES256', 'kid': 'k', 'typ': 'JWT'})}.{part(claims)}"
+    r, s = decode_dss_signature(key.sign(signed.encode(), ec.ECDSA(hashes.SHA256())))
+    return f"{signed}.{part(r.to_bytes(32, 'big') + s.to_bytes(32, 'big'))}"
+
+
+def keys(key):
+    """The public key as a JWKS, as text."""
+    numbers = key.public_key().public_numbers()
+    x, y = (
+        base64.urlsafe_b64encode(number.to_bytes(32, "big")).rstrip(b"=").decode() for number in (numbers.x, numbers.y)
+    )
+    return json.dumps({"keys": [{"kty": "EC", "crv": "P-256", "kid": "k", "x": x, "y": y}]})
+
+
+def test_a_token_is_asked_for_and_checked(example, outside):
+    key, stranger = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+    example.has(
+        GATEWAY
+        + f"""\
+  virtual_services:
+    bookinfo/fields:
+      hosts: [{HOST}]
+      gateways: [fields]
+      http: [{{route: [{{destination: {{host: details}}}}]}}]
+  request_authentications:
+    bookinfo/details:
+      selector: {{matchLabels: {{app: details}}}}
+      jwtRules:
+        - issuer: https://issuer.example.com
+          audiences: [shop]
+          jwks: {json.dumps(keys(key))}
+  authorization_policies:
+    bookinfo/details:
+      selector: {{matchLabels: {{app: details}}}}
+      action: DENY
+      rules:
+        - from: [{{source: {{notRequestPrincipals: ["*"]}}}}]
+          to: [{{operation: {{ports: ["9080"]}}}}]
+"""
+    )
+    claims = {"iss": "https://issuer.example.com", "sub": "u", "aud": "shop", "exp": int(time.time()) + 600}
+    words = HOST, "/details/0"
+    right = "Bearer " + token(key, **claims)
+    assert outside.until(lambda a: a.status == 403, *words).text == "RBAC: access denied"
+    assert outside.until(lambda a: a.status == 200, *words, authorization=right).status == 200
+    for wrong, status in (
+        (token(stranger, **claims), 401),
+        (token(key, **{**claims, "exp": 1}), 401),
+        (token(key, **{**claims, "aud": "other"}), 403),
+        (token(key, **{**claims, "iss": "https://other.example.com"}), 401),
+    ):
+        assert outside.get(*words, authorization=f"Bearer {wrong}").status == status
 
 
 def test_a_mirror_gets_a_copy(example, outside, lab):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from backends import Backends
@@ -137,6 +138,25 @@ def test_the_circuit_breaker_ejects_a_pod_that_fails_and_lets_it_back(example, o
     assert set(until(outside, lambda found: set(found) == {("a", 200)}, 10)) == {("a", 200)}
     web.tell("b", "good")
     assert both(until(outside, both))
+
+
+def test_a_connection_pool_refuses_what_is_above_it(example, outside, web):
+    limits = "tcp: {maxConnections: 1}, http: {http1MaxPendingRequests: 1, maxRequestsPerConnection: 1}"
+
+    def burst():
+        with ThreadPoolExecutor(12) as pool:
+            return Counter(pool.map(lambda _: outside.get(HOST, "/slow").status, range(12)))
+
+    example.has(policy(web, "{loadBalancer: {simple: ROUND_ROBIN}}"))
+    assert both(until(outside, both))
+    assert burst() == {200: 12}
+    example.has(policy(web, f"{{connectionPool: {{{limits}}}}}"))
+    found, deadline = burst(), time.monotonic() + DEADLINE
+    while 503 not in found and time.monotonic() < deadline:
+        found = burst()
+    # Some get through: one at a time and one that waits, for each thread of the gateway's Envoy.
+    assert set(found) == {200, 503}
+    assert found[503] >= 4, found
 
 
 def test_passthrough_hands_tls_to_the_pod(example, outside, lab, tmp_path):
