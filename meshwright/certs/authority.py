@@ -52,9 +52,13 @@ DRIVEN = frozenset({Kind.PLUGGED, Kind.SELF_SIGNED})
 
 @dataclass(frozen=True)
 class Material:
-    """What a CA Secret has, without its key. `secret` is NAMESPACE/NAME; `signer` the certificate that signs first and
-    what follows it in the same file; `md5` that of each value's base64 text and a newline, by file, which is what the
-    script of 2019 printed; `missing` the files that istiod wants and that are not there."""
+    """What a CA Secret has, without its key.
+
+    `secret` is NAMESPACE/NAME; `signer` the certificate that signs first and what follows it in the same file; `md5`
+    that of each value's base64 text and a newline, by file, which is what the script of 2019 printed; `missing` the
+    files that istiod wants and that are not there; `version` the Secret's resourceVersion; `text` the files with
+    certificates as they stand.
+    """
 
     secret: str
     layout: str
@@ -65,6 +69,7 @@ class Material:
     missing: tuple[str, ...] = ()
     made_by_istiod: bool = False
     version: str = ""
+    text: dict[str, str] = field(default_factory=dict, repr=False)
 
     @property
     def empty(self) -> bool:
@@ -99,6 +104,13 @@ class Authority:
         return self.used.signer if self.kind is Kind.SELF_SIGNED else self.used.roots
 
     @property
+    def roots_text(self) -> str:
+        """The same as the text that is handed out; "" where the cluster does not have it."""
+        if self.used is None:
+            return ""
+        return self.used.text.get("ca-cert.pem" if self.kind is Kind.SELF_SIGNED else "root-cert.pem", "")
+
+    @property
     def driven(self) -> bool:
         """Whether Meshwright can change it."""
         return self.kind in DRIVEN
@@ -116,12 +128,14 @@ def material(secret: Object) -> Material:
     metadata = secret["metadata"]
     where = f"{metadata['namespace']}/{metadata['name']}"
 
-    def read(name: str) -> tuple[Certificate, ...]:
+    def decoded(name: str) -> str:
         try:
-            raw = base64.b64decode(data.get(name) or "", validate=True)
+            return base64.b64decode(data.get(name) or "", validate=True).decode(errors="replace")
         except binascii.Error:
-            raw = b""
-        return bundle(raw, f"{name} of Secret {where}")
+            return ""
+
+    def read(name: str) -> tuple[Certificate, ...]:
+        return bundle(decoded(name), f"{name} of Secret {where}")
 
     # Where tls.crt is, istiod looks for nothing else (detectSigningCABundleAndCRL).
     tls = "tls.crt" in have
@@ -142,6 +156,7 @@ def material(secret: Object) -> Material:
         tuple(name for name in wanted if name not in have),
         _MADE_BY_ISTIOD in have,
         str(metadata.get("resourceVersion") or ""),
+        {name: text for name in names if (text := decoded(name)) and "PRIVATE KEY" not in text},
     )
 
 

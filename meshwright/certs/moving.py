@@ -1,0 +1,168 @@
+"""Moving a mesh from one phase to the next: one write, what it takes to be noticed, and the gate.
+
+Whoever moves begins by looking, so a run that was killed anywhere is gone on with by running again. Before each write
+the gate of the phase that is left has held, and the write carries the version of the Secret that was looked at there:
+a Secret that somebody else has written since refuses it.
+"""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from meshwright.certs import gates
+from meshwright.certs.authority import Kind
+from meshwright.certs.contents import Case, Content, Step, content
+from meshwright.certs.gates import Held, Pace
+from meshwright.certs.mesh import true
+from meshwright.certs.phase import Phase, Position, intention, position
+from meshwright.certs.standby import Standby
+from meshwright.certs.trust import Looks, Report, verify
+from meshwright.environment import Environment
+from meshwright.errors import Refused
+from meshwright.kube import ApiError, Session, wait
+
+__all__ = ["Mover", "back", "forward"]
+
+_STEPS = {
+    Phase.REST: Step.OLD,
+    Phase.BOTH_SIGN_OLD: Step.BOTH_SIGN_OLD,
+    Phase.BOTH_SIGN_NEW: Step.BOTH_SIGN_NEW,
+    Phase.NEW_ALONE: Step.NEW,
+}
+_PHASES = {step: phase for phase, step in _STEPS.items()}
+_RESTARTED = "meshwright/restarted-at"
+
+
+@dataclass
+class Mover:
+    """What moves one mesh. `say` tells a person; `looks` is what each look covers."""
+
+    session: Session
+    env: Environment
+    change: Standby
+    say: Callable[[str], None]
+    pace: Pace = field(default_factory=Pace)
+    looks: Looks = field(default_factory=Looks)
+    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+
+    def look(self) -> tuple[Report, Position]:
+        """One look, and where the mesh stands by it."""
+        report = verify(self.session, self.env, dt.datetime.now(dt.UTC), self.looks)
+        return report, position(report, intention(self.session, self.env.istio.namespace))
+
+    def here(self) -> tuple[Report, Step]:
+        """The step at which the mesh stands. Raises Refused: it stands at none of this change."""
+        report, at = self.look()
+        if at.phase not in _STEPS:
+            raise Refused(
+                f"it cannot be said where the mesh stands: {at.why}", hint="`meshwright certs verify` says more"
+            )
+        return report, _STEPS[at.phase]
+
+    def gate(self, step: Step) -> Held:
+        """Waits until the gate of `step` holds. Raises as `gates.hold` does."""
+        held = gates.hold(
+            self.look,
+            _PHASES[step],
+            nudge=lambda report: gates.nudge(self.session, gates.behind(report)),
+            say=self.say,
+            pace=self.pace,
+            clock=self.clock,
+            sleep=self.sleep,
+        )
+        self.say(f"{_PHASES[step]}: seen twice after {held.seconds:.1f} s")
+        return held
+
+    def move(self, report: Report, step: Step) -> Held:
+        """Writes the content of `step` over what `report` has seen, and waits for its gate."""
+        authority = report.seen.authority
+        live = "" if authority is None else authority.roots_text
+        wanted = content(self.change.case, step, self.change.old, self.change.new, live)
+        self.say(f"writing Secret {self.env.istio.namespace}/{wanted.secret} for {_PHASES[step]}")
+        self._write(report, wanted)
+        if self.restarts(report):
+            self.restart()
+        return self.gate(step)
+
+    def _write(self, report: Report, wanted: Content) -> None:
+        namespace, authority = self.env.istio.namespace, report.seen.authority
+        data = {name: base64.b64encode(text.encode()).decode() for name, text in wanted.files.items()}
+        metadata: dict[str, Any] = {"name": wanted.secret, "namespace": namespace}
+        try:
+            if authority is None or authority.secret != f"{namespace}/{wanted.secret}" or authority.used is None:
+                new = {"apiVersion": "v1", "kind": "Secret", "type": "Opaque", "metadata": metadata, "data": data}
+                self.session.create(new)
+                return
+            there = self.session.get("v1", "Secret", wanted.secret, namespace)
+            if there is None or there["metadata"].get("resourceVersion") != authority.used.version:
+                raise self._written(wanted)
+            there["data"] = {**(there.get("data") or {}), **data}
+            self.session.replace(there)
+        except ApiError as error:
+            if error.reason in ("Conflict", "AlreadyExists"):
+                raise self._written(wanted) from None
+            raise
+
+    def _written(self, wanted: Content) -> Refused:
+        name = f"{self.env.istio.namespace}/{wanted.secret}"
+        return Refused(
+            f"Secret {name} was written by somebody else since the gate was looked at",
+            hint="Nothing was written. `meshwright certs status` says where the mesh stands now",
+        )
+
+    def restarts(self, report: Report) -> bool:
+        """Whether istiod must be restarted to notice what is written: one on its own CA looks at its Secret once an
+        hour, and one without ISTIO_MULTIROOT_MESH takes no new root over while it runs."""
+        authority = report.seen.authority
+        watched = authority is not None and authority.kind is Kind.PLUGGED
+        return not (watched and true(report.seen.mesh.setting("ISTIO_MULTIROOT_MESH")))
+
+    def restart(self) -> None:
+        """Restarts every istiod, by the strategy of its Deployment, and waits until it is ready."""
+        namespace = self.env.istio.namespace
+        found = self.session.list("apps/v1", "Deployment", namespace, labels="app=istiod")
+        stamp = {"metadata": {"annotations": {_RESTARTED: f"{time.time():.3f}"}}}
+        for each in found:
+            name = each["metadata"]["name"]
+            self.say(f"restarting Deployment {namespace}/{name}")
+            self.session.patch("apps/v1", "Deployment", name, namespace, body={"spec": {"template": stamp}})
+        refs = [wait.Ref("Deployment", each["metadata"]["name"], namespace) for each in found]
+        wait.ready(self.session, refs, timeout=self.env.istio.timeout)
+
+    def settle(self, report: Report, step: Step) -> Held:
+        """The gate of the step at which the mesh stands already; an istiod that a killed run left unrestarted is
+        restarted first."""
+        lagging = {each.subject for each in report.laggards}
+        behind = any(place.label in lagging for kind in ("istiod", "certificate") for place in report.seen.of(kind))
+        # One that was started before its plugged-in CA came does not watch it.
+        late = self.change.case is Case.PLUG_IN and step is Step.BOTH_SIGN_OLD
+        if step is not Step.OLD and behind and (late or self.restarts(report)):
+            self.restart()
+        return self.gate(step)
+
+
+def forward(mover: Mover) -> Held:
+    """From wherever the mesh stands to the new root alone. Raises what `gates.hold` does, and Refused."""
+    return _along(mover, [Step.OLD, Step.BOTH_SIGN_OLD, Step.BOTH_SIGN_NEW, Step.NEW], Step.BOTH_SIGN_NEW)
+
+
+def back(mover: Mover) -> Held:
+    """From wherever the mesh stands to the old root alone. For a mesh that is on a plugged-in CA only because of this
+    change, taking that Secret away, and restarting istiod, is left to the caller. Raises as `forward` does."""
+    return _along(mover, [Step.NEW, Step.BOTH_SIGN_NEW, Step.BOTH_SIGN_OLD, Step.OLD], Step.BOTH_SIGN_OLD)
+
+
+def _along(mover: Mover, steps: list[Step], left_out: Step) -> Held:
+    """`left_out` is the step that a change of one key does without; one that stands there goes on all the same."""
+    report, at = mover.here()
+    held = mover.settle(report, at)
+    for step in steps[steps.index(at) + 1 :]:
+        if not (mover.change.case is Case.EXTEND and step is left_out):
+            held = mover.move(held.report, step)
+    return held
