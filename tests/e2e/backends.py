@@ -6,8 +6,8 @@ import time
 
 from meshwright.kube import exec as kube_exec
 
-# Answers with its name, `/slow` after a second. `/set?bad` makes it answer 503, `/set?unready` not ready, `/set?good` undoes
-# both. With TLS in its environment it speaks TLS with the certificate and key there.
+# Answers with its name, `/slow` after a second. `/set?bad` makes it answer 503, `/set?unready` not ready, `/set?good`
+# undoes both. With TLS in its environment it speaks TLS with the certificate and key there.
 SERVER = """
 import http.server, os, socket, socketserver, ssl, time
 state = {"bad": False, "unready": False}

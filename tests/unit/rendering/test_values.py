@@ -14,6 +14,8 @@ from pydantic import BaseModel
 
 from meshwright import rendering
 from meshwright.environment import BadValues, Environment
+from meshwright.environment.mesh.egress import Egress
+from meshwright.environment.mesh.rate_limit import RateLimit
 from meshwright.environment.mesh.resources import GatewayApi, MeshEnvironment, MeshResources
 from meshwright.environment.mesh.words import MeshObject
 from meshwright.environment.types import Type, _bare, _branches
@@ -123,10 +125,18 @@ def test_all_kinds_but_the_bundles_are_tried() -> None:
     assert len(objects()) == 15
 
 
-@pytest.mark.parametrize(
-    ("path", "model"), objects(), ids=lambda value: ".".join(value) if type(value) is tuple else ""
-)
-@settings(max_examples=25, suppress_health_check=list(HealthCheck))
+def environment_with(resources: Any) -> MeshEnvironment:
+    rest = {
+        "name": "lab",
+        "cluster": {"kind": "existing", "context": "c"},
+        "tools": {"k3d": "1.2.3", "kubectl": "1.2.3"},
+        "istio": {"version": "1.30.3", "hub": "h"},
+    }
+    return MeshEnvironment.model_validate({**rest, "resources": resources}, by_alias=True, by_name=False)
+
+
+@pytest.mark.parametrize(("path", "model"), objects(), ids=[".".join(path) for path, _ in objects()])
+@settings(max_examples=15, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_what_is_rendered_is_what_was_written(
     project: Project, path: tuple[str, ...], model: type[BaseModel], data: st.DataObject
@@ -135,13 +145,7 @@ def test_what_is_rendered_is_what_was_written(
     resources: Any = {"shop/it": spec}
     for part in reversed(path):
         resources = {part: resources}
-    rest = {
-        "name": "lab",
-        "cluster": {"kind": "existing", "context": "c"},
-        "tools": {"k3d": "1.2.3", "kubectl": "1.2.3"},
-        "istio": {"version": "1.30.3", "hub": "h"},
-    }
-    env = MeshEnvironment.model_validate({**rest, "resources": resources}, by_alias=True, by_name=False)
+    env = environment_with(resources)
     [made] = rendering.rendered(project, env)
     wanted = without_null(spec)
     if path[-1] in ("virtual_services", "destination_rules"):
@@ -149,6 +153,46 @@ def test_what_is_rendered_is_what_was_written(
     wanted = {**defaults(path), **wanted}
     assert (made.obj["spec"] or {}) == wanted
     assert made.obj["metadata"] == {"name": "it", "namespace": "shop"}
+
+
+@settings(max_examples=60, suppress_health_check=list(HealthCheck))
+@given(spec=mapping(RateLimit))
+def test_a_rate_limit_has_a_patch_for_each_part_with_the_names_as_they_were_written(
+    project: Project, spec: dict[str, Any]
+) -> None:
+    [made] = rendering.rendered(project, environment_with({"rate_limits": {"shop/it": spec}}))
+    wanted = without_null(spec)
+    routes = wanted.get("routes", [])
+    patches = made.obj["spec"]["configPatches"] or []
+    local = "local" in wanted or any("local" in route for route in routes)
+    assert len(patches) == 2 * ("service" in wanted) + local + len(routes)
+    for patch, route in zip(patches[len(patches) - len(routes) :], routes, strict=True):
+        vhost = patch["match"]["routeConfiguration"]["vhost"]
+        assert (vhost["name"], vhost.get("route", {}).get("name")) == (route["vhost"], route.get("route"))
+        assert patch["applyTo"] == ("HTTP_ROUTE" if "route" in route else "VIRTUAL_HOST")
+    for patch in patches:
+        assert patch["match"]["proxy"]["proxyVersion"] == wanted.get("proxy_version", r"^1\.30[.-].*")
+    assert made.obj["spec"]["workloadSelector"]["labels"] == wanted.get("workload", {"istio": "ingressgateway"})
+
+
+@settings(max_examples=40, suppress_health_check=list(HealthCheck))
+@given(spec=mapping(Egress))
+def test_egress_leads_from_the_sidecars_to_the_gateway_and_from_there_out(
+    project: Project, spec: dict[str, Any]
+) -> None:
+    rendered = rendering.rendered(project, environment_with({"egress": {"shop/it": spec}}))
+    made = {manifest.obj["kind"]: manifest.obj["spec"] for manifest in rendered}
+    wanted = without_null(spec)
+    first, second = made["VirtualService"]["http" if spec["protocol"] == "HTTP" else "tls"]
+    gateway = wanted.get("gateway", {}).get("host", "istio-egressgateway.istio-system.svc.cluster.local")
+    assert [route["route"][0]["destination"]["host"] for route in (first, second)] == [gateway, spec["host"]]
+    assert first["match"][0]["port"] == spec["port"]
+    inner = first["route"][0]["destination"]["port"]["number"]
+    assert second["match"][0]["port"] == inner == made["Gateway"]["servers"][0]["port"]["number"]
+    outer = wanted.get("tlsPort", 443) if wanted.get("originateTls") else spec["port"]
+    assert second["route"][0]["destination"]["port"]["number"] == outer
+    assert outer in [port["number"] for port in made["ServiceEntry"]["ports"]]
+    assert ("DestinationRule" in made) is bool(wanted.get("originateTls"))
 
 
 def defaults(path: tuple[str, ...]) -> dict[str, Any]:
