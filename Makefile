@@ -30,7 +30,7 @@ demo: .venv/ready ## Bring up a mesh with Bookinfo and print its address (ENV=la
 test: lint unit e2e ## Everything that proves it
 
 unit: .venv/ready ## Tests without a cluster
-	.venv/bin/python -m pytest tests/unit
+	.venv/bin/python -m pytest tests/unit -n auto
 
 e2e: .venv/ready ## Tests on a real mesh in the lab (builds the lab where it is missing)
 	.venv/bin/python -m pytest tests/e2e -v
