@@ -1,5 +1,5 @@
 """Looking at the certificates of a real mesh: on its own CA, with both CA Secrets, on a plugged-in CA with
-intermediates, with laggards (#6, items 1 to 4 and status).
+intermediates, with laggards; and moving it from one root to another and back (#6).
 
 Beside it stands what root-transition.sh of 2019 would have said, by its algorithm.
 """
@@ -8,16 +8,23 @@ from __future__ import annotations
 
 import base64
 import datetime as dt
+import threading
 import time
+import urllib.request
+from collections import Counter
 
 import pki
 import pytest
 
-from meshwright import envoys
-from meshwright.certs import phase, trust
+from meshwright import envoys, ingress, probe
+from meshwright.certs import moving, standby, trust
 from meshwright.certs.certificate import bundle
-from meshwright.certs.contents import Ca, Case, Step, back, forward
-from meshwright.certs.phase import NEW, OLD, STANDBY, Phase
+from meshwright.certs.contents import Ca, Case
+from meshwright.certs.gates import Pace
+from meshwright.certs.making import held
+from meshwright.certs.moving import Mover
+from meshwright.certs.phase import Phase
+from meshwright.certs.standby import Standby
 from meshwright.check import State
 from meshwright.kube import wait
 
@@ -354,37 +361,67 @@ def test_one_that_does_not_follow_a_new_root(lab, plugged, laggard):
     assert (code, document["phase"]) == (0, "rest")
 
 
-def test_every_phase_of_a_change_and_back(lab, plugged):
-    """From one plugged-in CA to another and all the way back, while everything runs and nothing is restarted: status
-    says each phase, and that its gate holds when everybody has followed."""
+@pytest.fixture
+def load(lab):
+    """Requests through the gateway for as long as the test runs, a new mTLS connection for each hop of each. Gives the
+    answers, counted."""
+    strict = {"apiVersion": "security.istio.io/v1", "kind": "PeerAuthentication"}
+    fresh = {"apiVersion": "networking.istio.io/v1", "kind": "DestinationRule"}
+    pool = {"connectionPool": {"http": {"maxRequestsPerConnection": 1}}}
+    host = f"*.{lab.env.bookinfo.namespace}.svc.cluster.local"
+    named = {"metadata": {"name": "load", "namespace": NAMESPACE}}
+    lab.session.create({**strict, **named, "spec": {"mtls": {"mode": "STRICT"}}})
+    lab.session.create({**fresh, **named, "spec": {"host": host, "trafficPolicy": pool}})
+    url = f"http://{ingress.address(lab.target, lab.env).authority}/productpage"
+    answers, ended = Counter(), threading.Event()
+
+    def ask():
+        while not ended.is_set():
+            try:
+                answers[urllib.request.urlopen(url, timeout=10).status] += 1
+            except OSError as error:
+                answers[getattr(error, "code", str(error))] += 1
+
+    until(lambda: probe.get(lab.target, url).status == 200)
+    threads = [threading.Thread(target=ask) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    yield answers
+    ended.set()
+    for thread in threads:
+        thread.join(15)
+    for each in (strict, fresh):
+        lab.session.delete(each["apiVersion"], each["kind"], "load", NAMESPACE)
+
+
+def test_a_change_and_back_without_losing_a_request(lab, plugged, load):
+    """From one plugged-in CA to another and all the way back, while everything runs: each phase is read back from the
+    cluster, each gate is waited for, nothing is restarted, and nobody notices."""
     root, middle, _ = plugged
     in_order(lab)
     other = pki.make("Other Root")
     below = pki.make("Other Int", other, days=(-1, 400))
-    old = Ca(root.certificate, middle.certificate, (), middle.key_pem, "cacerts", root.pem)
-    new = Ca(other.certificate, below.certificate, (), below.key_pem)
-    standby = pki.secret(STANDBY, {})
-    standby["metadata"]["annotations"] = {OLD: old.root.sha256, NEW: new.root.sha256}
-    lab.session.create(standby)
-    found = []
+    old = held(lab.session.get("v1", "Secret", "cacerts", NAMESPACE))
+    assert (old.root, old.signer) == (root.certificate, middle.certificate)
+    change = Standby(Case.REPLACE, old, Ca(other.certificate, below.certificate, (), below.key_pem))
+    standby.keep(lab.session, change, NAMESPACE)
+    said = []
+    mover = Mover(lab.session, lab.env, change, said.append, Pace(apart=1, every=1))
     try:
-        there = forward(Case.REPLACE, old, new)
-        for content in (*there, *back(Case.REPLACE, old, new, Step.NEW, there[-1].roots_text)):
-            secret = lab.session.get("v1", "Secret", "cacerts", NAMESPACE)
-            secret["data"] |= {name: pki.b64(text) for name, text in content.files.items()}
-            lab.session.replace(secret)
-            in_order(lab)
-            at = phase.position(trust.verify(lab.session, lab.env, dt.datetime.now(dt.UTC)), intention(lab))
-            assert (at.stable, at.sure) == (True, True), at.waiting
-            found.append(at.phase)
+        at = moving.forward(mover).position
+        assert (at.phase, at.stable, at.sure) == (Phase.NEW_ALONE, True, True)
+        _, document = certs(lab, "status")
+        assert (document["phase"], document["new_root"]) == ("new_alone", other.certificate.sha256)
+        assert moving.back(mover).position.phase is Phase.REST
     finally:
-        lab.session.delete("v1", "Secret", STANDBY, NAMESPACE)
-    there = [Phase.BOTH_SIGN_OLD, Phase.BOTH_SIGN_NEW, Phase.NEW_ALONE]
-    assert found == [*there, Phase.BOTH_SIGN_NEW, Phase.BOTH_SIGN_OLD, Phase.REST]
-
-
-def intention(lab):
-    return phase.intention(lab.session, NAMESPACE)
+        standby.forget(lab.session, NAMESPACE)
+    held_at = [line.partition(":")[0] for line in said if "seen twice" in line]
+    assert held_at == ["P0", "P1", "P2", "P3", "P3", "P2", "P1", "P0"]
+    assert not [line for line in said if "restarting" in line]
+    assert set(load) == {200}, load
+    assert load[200] > 300
+    keys = [each.key_pem.splitlines()[1] for each in (middle, below)]
+    assert not any(key in " ".join(said) for key in keys)
 
 
 def follows(lab, laggard):
