@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from meshwright import check
 from meshwright.check import Check
-from meshwright.checks import control_plane, data_plane, gateway, host, kubernetes, programs, sample
+from meshwright.checks import control_plane, data_plane, gateway, host, kubernetes, limits, programs, sample
 from meshwright.environment import Environment
 from meshwright.errors import MeshwrightError
 from meshwright.journal import Journal
@@ -22,6 +22,7 @@ CHECKS: tuple[Check, ...] = (
     *kubernetes.CHECKS,
     *control_plane.CHECKS,
     *data_plane.CHECKS,
+    *limits.CHECKS,
     *sample.CHECKS,
     *gateway.CHECKS,
 )

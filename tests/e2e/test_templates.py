@@ -17,6 +17,9 @@ from outside import DEADLINE, Example, Outside, ask_from, pod_like, settled
 from owning import lines
 
 from meshwright import envoys
+from meshwright.checks import limits
+from meshwright.environment import load
+from meshwright.project import Project
 
 REVIEWS = "reviews.example.com"
 
@@ -124,6 +127,8 @@ def test_a_local_rate_limit_answers_429_and_recovers(example, outside):
     time.sleep(6)
     again = [outside.get(host, "/productpage").status for _ in range(5)]
     assert again == [200, 200, 200, 429, 429]
+    project = Project(example.lab.driver.root)
+    assert limits._patched(example.lab.target, load(project, "templates").env) == "in 1 proxy"
     # The bucket is that host's alone.
     assert outside.get("bookinfo.example.com", "/productpage").status == 200
 
