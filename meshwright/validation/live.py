@@ -9,10 +9,10 @@ from meshwright.environment import Environment
 from meshwright.errors import Forbidden
 from meshwright.kube import ApiError, Session
 from meshwright.manifests import Manifest
+from meshwright.validation.world import CLUSTER
 
-__all__ = ["PLACE", "refused", "seen"]
+__all__ = ["refused", "seen"]
 
-PLACE = "the cluster"
 _ISTIO, _SECURITY, _API = "networking.istio.io/v1", "security.istio.io/v1", "gateway.networking.k8s.io/v1"
 # Kind by kind; of those that are long or secret the names and labels do.
 _KINDS = (
@@ -53,7 +53,7 @@ def seen(
         for obj in objs:
             ours = (obj["metadata"].get("labels") or {}).get("applyset.kubernetes.io/part-of") == label
             if not ours and _key(obj) not in keys:
-                found.append(Manifest(obj, PLACE))
+                found.append(Manifest(obj, CLUSTER))
     return found, known - hidden, hidden
 
 

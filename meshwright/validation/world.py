@@ -16,9 +16,11 @@ from meshwright.manifests import Manifest
 from meshwright.rendering.hosts import cluster_domain, whole
 from meshwright.rendering.objects import Rendered
 
-__all__ = ["Thing", "World", "covers", "dig", "meets"]
+__all__ = ["CLUSTER", "Thing", "World", "covers", "dig", "meets"]
 
 API = "gateway.networking.k8s.io"
+CLUSTER = "the cluster"
+"""The place of what is only there."""
 
 
 def dig(value: Any, *path: str | int) -> Any:

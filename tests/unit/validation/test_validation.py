@@ -311,6 +311,18 @@ def test_what_the_next_apply_deletes_does_not_count(look: Look) -> None:
     assert [finding.rule for finding in found.findings] == ["gateway-missing"]
 
 
+def test_a_subset_that_others_still_name_is_not_taken_away(look: Look) -> None:
+    route = {"destination": {"host": "s.shop.svc.cluster.local", "subset": "v1"}}
+    theirs = manifest("VirtualService", "theirs", {"hosts": ["s.shop.svc.cluster.local"], "http": [{"route": [route]}]})
+    session = FakeSession(theirs, manifest("Service", "s", {}, "v1"), pod("p", version="v1"))
+    rule = "destination_rules:\n  shop/s:\n    host: s\n    subsets: [{name: v%d, labels: {version: v1}}]"
+    assert look(rule % 1, session=session).findings == ()
+    [found] = look(rule % 2, session=session).findings
+    assert found.line == (
+        f"{FILE}:5: error: DestinationRule shop/s: VirtualService shop/theirs in the cluster names subset v1"
+    )
+
+
 def test_selectors_and_subsets_that_match_no_pod(look: Look) -> None:
     resources = (
         f"gateways:\n  shop/g: {{selector: {{app: gateway}}, servers: [{{{HTTP}, hosts: [a.example.com]}}]}}\n"
@@ -372,7 +384,7 @@ def test_a_cluster_that_gives_no_answer_is_no_empty_one(look: Look) -> None:
 
 
 def test_every_rule_is_tried_and_told_on_the_page() -> None:
-    elsewhere = {"weights", "host-short", "selector", "subset-of-nobody"}
+    elsewhere = {"weights", "subset-named", "host-short", "selector", "subset-of-nobody"}
     assert BROKEN.keys() | elsewhere == {rule.name for rule in RULES}
     page = (examples.ROOT / "docs" / "validation.md").read_text()
     rows = [f"| `{rule.name}` | {rule.says} | {rule.level} |" for rule in RULES]
