@@ -197,10 +197,10 @@ def _certs(env: Environment) -> list[Right]:
         Right("the CA's keys", "", ("secrets",), ("create",), at),
         Right("the nudge that makes kubelets and agents look at once", "", ("pods",), ("patch",)),
         Right("restarts, where a transition needs them", "apps", _WORKLOADS, ("patch",)),
-        # In our own namespace: a pod that is only tried out, and an account whose token asks each istiod for a leaf.
+        # In our own namespace: a pod that is only tried out.
         Right("trying out an injected pod", "", ("pods",), ("create",), OWN),
-        Right("asking istiods for a leaf", "", ("serviceaccounts",), ("create", "delete"), OWN),
-        Right("asking istiods for a leaf", "", ("serviceaccounts/token",), ("create",), OWN),
+        Right("asking istiods for a leaf", "", ("serviceaccounts/token",), ("create",), at, ("default",)),
+        Right("the roots that agents have mounted (not with --no-files)", "", ("pods/exec",), ("get", "create")),
     ]
 
 

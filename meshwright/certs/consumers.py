@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,10 +14,10 @@ from meshwright.certs.certificate import BrokenBundle, Certificate, bundle
 from meshwright.certs.mesh import Istiod, Mesh
 from meshwright.certs.tls import connect
 from meshwright.envoys import Proxy
-from meshwright.errors import MeshwrightError
+from meshwright.errors import Forbidden, MeshwrightError
 from meshwright.kube import ApiError, Session
 
-__all__ = ["Credential", "Presented", "credentials", "presented", "server_name", "workloads"]
+__all__ = ["Credential", "Presented", "credentials", "presented", "served", "server_name", "workloads"]
 
 Object = dict[str, Any]
 
@@ -99,6 +99,19 @@ def credentials(live: Session, mesh: Mesh) -> list[Credential]:
     return sorted([*found, *away], key=lambda each: each.secret)
 
 
+def served(credential: Credential, seen: Sequence[tuple[Proxy, sds.Served | MeshwrightError]]) -> Credential:
+    """A credential that could not be read, as a gateway presents it; the same where none does."""
+    namespace, _, name = credential.secret.partition("/")
+    for proxy, found in seen:
+        if isinstance(found, MeshwrightError):
+            continue
+        named = {f"kubernetes-gateway://{credential.secret}", f"kubernetes://{credential.secret}"}
+        named |= {f"kubernetes://{name}"} if proxy.namespace == namespace else set()
+        for key in sorted(named & set(found.credentials)):
+            return Credential(credential.secret, credential.gateways, found.credentials[key])
+    return credential
+
+
 def _named(live: Session, mesh: Mesh) -> Iterator[tuple[str, str]]:
     """Pairs of a Gateway's name and NAMESPACE/NAME of a Secret; a URL or a path for what is not a Secret."""
     for gateway in _all(live, _ISTIO):
@@ -149,7 +162,11 @@ def _of_server(tls: Object, spaces: list[str]) -> Iterator[str]:
 
 def _read(live: Session, secret: str, gateways: tuple[str, ...]) -> Credential:
     namespace, _, name = secret.partition("/")
-    found = live.get("v1", "Secret", name, namespace)
+    try:
+        found = live.get("v1", "Secret", name, namespace)
+    except Forbidden as error:
+        # Few may read Secrets; what the gateway presents can be seen all the same.
+        return Credential(secret, gateways, why=error.message, unseen=True)
     if found is None:
         return Credential(secret, gateways, why="there is no such Secret")
     # The key is let go of here; only the certificates go on.

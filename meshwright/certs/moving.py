@@ -19,7 +19,7 @@ from meshwright.certs.authority import Kind
 from meshwright.certs.contents import Case, Content, Step, content
 from meshwright.certs.gates import Held, Pace
 from meshwright.certs.mesh import true
-from meshwright.certs.phase import Phase, Position, intention, position
+from meshwright.certs.phase import Phase, Position, where
 from meshwright.certs.standby import Standby
 from meshwright.certs.trust import Looks, Report, verify
 from meshwright.environment import Environment
@@ -54,7 +54,7 @@ class Mover:
     def look(self) -> tuple[Report, Position]:
         """One look, and where the mesh stands by it."""
         report = verify(self.session, self.env, dt.datetime.now(dt.UTC), self.looks)
-        return report, position(report, intention(self.session, self.env.istio.namespace))
+        return report, where(self.session, report)
 
     def here(self) -> tuple[Report, Step]:
         """The step at which the mesh stands. Raises Refused: it stands at none of this change."""

@@ -26,7 +26,7 @@ from meshwright.certs.trust import Report
 from meshwright.check import State
 from meshwright.kube import Session
 
-__all__ = ["NEW", "OLD", "STANDBY", "Intention", "Phase", "Position", "derive", "intention", "position"]
+__all__ = ["NEW", "OLD", "STANDBY", "Intention", "Phase", "Position", "derive", "intention", "position", "where"]
 
 STANDBY = "meshwright-ca-standby"
 """The Secret beside the CA Secret in which the key waits that does not sign now."""
@@ -172,12 +172,18 @@ def _both(now: Certificate, other: Certificate, *, going_to_now: bool, why: str,
 
 
 def intention(live: Session, namespace: str) -> Intention | None:
-    """What the standby Secret says; None without one. Only its metadata is read: its key stays where it is. Raises
-    Forbidden, Unreachable."""
-    listed = live.list("v1", "Secret", namespace, fields=f"metadata.name={STANDBY}", metadata_only=True)
-    found = next((each["metadata"] for each in listed if each["metadata"]["name"] == STANDBY), None)
-    said = (found or {}).get("annotations") or {}
+    """What the standby Secret says; None without one. Its keys are let go of at once. Raises Forbidden, Unreachable."""
+    found = live.get("v1", "Secret", STANDBY, namespace)
+    said = {} if found is None else found["metadata"].get("annotations") or {}
+    del found
     return Intention(said[OLD], said[NEW]) if OLD in said and NEW in said else None
+
+
+def where(live: Session, report: Report) -> Position:
+    """Where the mesh of this report stands, with what its standby Secret says. Raises Forbidden, Unreachable."""
+    # Who may not read the CA's Secret may not read this one either, and then nothing can be said in any case.
+    intended = intention(live, report.seen.mesh.namespace) if report.seen.authority is not None else None
+    return position(report, intended)
 
 
 def position(report: Report, intended: Intention | None) -> Position:

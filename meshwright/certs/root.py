@@ -14,9 +14,11 @@ from meshwright.certs.certificate import Certificate, bundle, issued_by
 from meshwright.certs.consumers import Credential, Presented
 from meshwright.certs.finding import Finding, counts, fine
 from meshwright.certs.mesh import ROOT_CONFIGMAP, Mesh, look
+from meshwright.certs.sds import Served
 from meshwright.check import State
 from meshwright.environment import Environment
 from meshwright.environment.certs import Certs
+from meshwright.envoys import Proxy
 from meshwright.errors import Forbidden, MeshwrightError, Unreachable
 from meshwright.kube import Session
 
@@ -27,6 +29,7 @@ __all__ = ["Report", "Row", "check"]
 _GRACE = "CITADEL_SELF_SIGNED_ROOT_CERT_GRACE_PERIOD_PERCENTILE"
 _GRACE_DEFAULT = 20
 _UNKNOWN = (Unreachable, Forbidden)
+Workloads = Sequence[tuple[Proxy, Served | MeshwrightError]]
 
 
 @dataclass(frozen=True)
@@ -98,7 +101,8 @@ def check(live: Session, env: Environment, now: dt.datetime) -> Report:
         if istiod.chain:
             own = istiod.chain[0]
             rows.append(_row("istiod", istiod.name, own, now, limits.ca_days_warn, limits.ca_days_fail, _ISTIOD))
-    for more, more_findings in (_gateways(live, mesh, limits, now), _leaf(live, mesh, limits, now)):
+    workloads = consumers.workloads(live, mesh)
+    for more, more_findings in (_gateways(live, mesh, limits, now, workloads), _leaf(limits, now, workloads)):
         rows += more
         findings += more_findings
     return Report(now, found, tuple(rows), tuple(findings))
@@ -201,9 +205,12 @@ def _own_renewal(found: Authority, mesh: Mesh, now: dt.datetime) -> Iterator[Fin
         yield Finding(State.WARNING, f"Secret {found.secret}", text, _ROOT)
 
 
-def _gateways(live: Session, mesh: Mesh, limits: Certs, now: dt.datetime) -> tuple[list[Row], list[Finding]]:
+def _gateways(
+    live: Session, mesh: Mesh, limits: Certs, now: dt.datetime, workloads: Workloads
+) -> tuple[list[Row], list[Finding]]:
     rows, findings = [], []
-    for each in consumers.credentials(live, mesh):
+    for credential in consumers.credentials(live, mesh):
+        each = consumers.served(credential, workloads) if credential.unseen else credential
         if each.chain:
             # A chain is as good as the first of its certificates that ends.
             first = min(each.chain, key=lambda certificate: certificate.not_after)
@@ -217,14 +224,18 @@ def _gateways(live: Session, mesh: Mesh, limits: Certs, now: dt.datetime) -> tup
 def _missing(credential: Credential) -> Finding:
     state = State.NOT_VERIFIED if credential.unseen else State.FAILED
     by = f"Gateway {', '.join(credential.gateways)} names it"
-    hint = "Only Secrets can be looked at" if credential.unseen else "Its listener presents nothing: make the Secret"
+    hint = (
+        "Only Secrets that may be read, and what a gateway presents, can be seen"
+        if credential.unseen
+        else "Its listener presents nothing: make the Secret"
+    )
     return Finding(state, f"credential {credential.secret}", f"{credential.why}; {by}", hint)
 
 
-def _leaf(live: Session, mesh: Mesh, limits: Certs, now: dt.datetime) -> tuple[list[Row], list[Finding]]:
+def _leaf(limits: Certs, now: dt.datetime, workloads: Workloads) -> tuple[list[Row], list[Finding]]:
     """The workload certificate that has least of its life left."""
     findings, leaves = [], []
-    for proxy, served in consumers.workloads(live, mesh):
+    for proxy, served in workloads:
         if isinstance(served, MeshwrightError):
             findings.append(Finding(State.NOT_VERIFIED, f"workload {proxy}", served.message, served.hint))
         elif served.leaf is None:

@@ -67,7 +67,7 @@ def _status(target: Target, env: Environment) -> tuple[bool, str, Sequence[str]]
     from meshwright.certs import finding, mesh, phase, trust
 
     session = mesh.session(target, env)
-    at = phase.position(trust.verify(session, env, _now()), phase.intention(session, env.istio.namespace))
+    at = phase.where(session, trust.verify(session, env, _now()))
     return at.stable, f"{at.phase}, {'stable' if at.stable else 'under way'}", list(finding.lines(at.waiting))
 
 

@@ -243,7 +243,7 @@ def status(environment: str, as_json: bool, no_files: bool, no_canary: bool) -> 
 
     def look(live: Session, env: Environment) -> tuple[trust.Report, phase.Position]:
         found = trust.verify(live, env, _now(), looks)
-        return found, phase.position(found, phase.intention(live, env.istio.namespace))
+        return found, phase.where(live, found)
 
     found, at = _looked(output, environment, look)
     output.answer(_position(at))

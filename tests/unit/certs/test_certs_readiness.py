@@ -18,7 +18,7 @@ from meshwright.errors import Unreachable
 
 def ready(world: Any, case: Case = Case.IN_PLACE) -> dict[State, list[str]]:
     report = trust.verify(world.session, world.env, NOW)
-    at = phase.position(report, phase.intention(world.session, "istio-system"))
+    at = phase.where(world.session, report)
     versions = inventory.check(world.session, world.env)
     secrets = world.session.list("v1", "Secret", "istio-system", metadata_only=True)
     found: dict[State, list[str]] = {}

@@ -177,6 +177,23 @@ def test_the_secret_of_a_gateway_lives_where_its_pods_do(world: Any) -> None:
     assert not check(world).ok
 
 
+def test_a_credential_that_may_not_be_read_is_seen_at_the_gateway(world: Any) -> None:
+    gateway(world, credentialName="shop")
+    credential(world, "shop", days=6.5)
+    world.session.failing["get Secret shop"] = Forbidden("may not get Secret shop")
+    report = check(world)
+    assert (report.ok, report.summary["not_verified"]) == (False, 1)
+    assert bad(report)["credential istio-system/shop"].startswith("may not get Secret shop")
+    chain = make("shop.example", ca=False, days=(-1, 6.5)).chain
+    for name in ("kubernetes://shop", "kubernetes-gateway://istio-system/shop"):
+        world.credentials["istio-system/istio-ingressgateway-1"] = {name: chain}
+        [row] = [row for row in check(world).rows if row.role == "gateway"]
+        assert (row.certificate, row.state) == (chain[0], State.FAILED)
+    # One of that name in another namespace is another one.
+    world.credentials = {"bookinfo/ratings-v1-1": {"kubernetes://shop": chain}}
+    assert not [row for row in check(world).rows if row.role == "gateway"]
+
+
 def test_every_secret_that_a_gateway_names_is_read_once(world: Any) -> None:
     gateway(world, credentialNames=["a", "b"])
     gateway(world, "second", tlsCertificates=[{"credentialName": "kubernetes://c"}], credentialName="a")
