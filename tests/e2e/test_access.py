@@ -234,6 +234,23 @@ def test_certs_alone_reads_the_secrets_of_the_ca_and_no_other(lab, somebody):
     assert refused(lambda: who.session.patch("v1", "Namespace", "kube-system", body=label))
 
 
+def test_the_certificate_commands_need_no_more_than_their_roles(lab, somebody, reader):
+    who = somebody("watching", "certs")
+    for name in ("check-root", "check-version", "verify", "live", "status"):
+        done = lab.driver.meshwright("certs", name, who.environment, "--json")
+        assert done.code == 0, (name, done.out, done.err)
+    for name in ("check-version", "live"):
+        done = lab.driver.meshwright("certs", name, reader.environment, "--json")
+        assert done.code == 0, (name, done.out, done.err)
+    done = lab.driver.meshwright("certs", "check-root", reader.environment)
+    assert (done.code, "may not get Secret" in done.err) == (1, True)
+    # What may not be looked at is not verified; the rest is compared all the same.
+    done = lab.driver.meshwright("certs", "verify", reader.environment, "--json", "--no-files", "--no-canary")
+    assert done.code == 1
+    found = {each["subject"] for each in done.document["findings"] if each["state"] != "ok"}
+    assert found == {"authority"}
+
+
 def test_a_proxy_that_may_not_be_asked_is_not_verified(lab, somebody):
     who = somebody("unforwarded", "read", without=("pods/portforward",))
     check = lab.driver.meshwright("check", who.environment, "--json", "--group", "data-plane")
