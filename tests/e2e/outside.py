@@ -9,6 +9,8 @@ import time
 from dataclasses import dataclass
 
 import examples
+import h2.connection
+import h2.events
 from owning import Owned
 
 from meshwright import ingress
@@ -58,6 +60,25 @@ class Outside:
             return Answer(answer.status, found, answer.read().decode(), time.monotonic() - start, served)
         finally:
             connection.close()
+
+    def on_one_connection(self, host, times, path="/"):
+        """The bodies of so many requests, one after the other, on one HTTP/2 connection."""
+        connection, bodies = h2.connection.H2Connection(), []
+        with socket.create_connection((self.host, self.ports["http"]), timeout=10) as stream:
+            connection.initiate_connection()
+            for _ in range(times):
+                number, body, ended = connection.get_next_available_stream_id(), b"", False
+                head = {":method": "GET", ":scheme": "http", ":authority": host, ":path": path}
+                connection.send_headers(number, list(head.items()), end_stream=True)
+                while not ended:
+                    stream.sendall(connection.data_to_send())
+                    for event in connection.receive_data(stream.recv(65536)):
+                        if isinstance(event, h2.events.DataReceived):
+                            body += event.data
+                            connection.acknowledge_received_data(event.flow_controlled_length, number)
+                        ended = ended or isinstance(event, h2.events.StreamEnded)
+                bodies.append(body.decode())
+        return bodies
 
     def until(self, good, *words, **more):
         """The answer once `good` holds for it, ten times in a row; the last one when it never does."""

@@ -101,6 +101,14 @@ def test_each_algorithm_uses_all_pods(example, outside, lab, web, name):
     assert 30 <= found["a", 200] <= 70, found
 
 
+def test_requests_on_one_http2_connection_are_spread_over_pods(example, outside, web):
+    """As with gRPC, whose clients keep one connection: it is requests that are balanced, not connections."""
+    example.has(policy(web, "{loadBalancer: {simple: ROUND_ROBIN}}"))
+    assert both(until(outside, both))
+    found = Counter(outside.on_one_connection(HOST, 40))
+    assert found == {"a": 20, "b": 20}
+
+
 def test_pods_that_come_are_used_and_pods_that_go_are_not(example, outside, web):
     example.has(policy(web, "{loadBalancer: {simple: ROUND_ROBIN}}"))
     assert both(until(outside, both))
