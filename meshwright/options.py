@@ -23,7 +23,8 @@ class Options:
     adopt: frozenset[str] = frozenset()
     """The objects, as KIND/NAMESPACE/NAME or KIND/NAME, whose fields are taken over from whoever owns them."""
     to: str = ""
-    """The id of the record to whose objects a rollback goes; empty: the last one before the present one."""
+    """Where to: for a rollback the id of the record to whose objects it goes (empty: the last one before the present
+    one), for a change of the root what it is changed to."""
     override: bool = False
     """Whether something may be changed although the environment's windows are closed; a reason must be given."""
 

@@ -25,10 +25,19 @@ __all__ = ["findings"]
 _SERVER_OR_ANY = frozenset({ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE})
 
 
-def findings(new: Ca, old: Ca | None, now: dt.datetime, leaf_life: dt.timedelta, case: Case) -> list[Finding]:
+def findings(
+    new: Ca, old: Ca | None, now: dt.datetime, leaf_life: dt.timedelta, case: Case, *, key: bool = True
+) -> list[Finding]:
     """Everything that is wrong with `new` as the CA after `old`; `leaf_life` is the longest life that istiod gives to a
-    workload's certificate. FAILED: it must not be used; WARNING: it works, and somebody should know."""
-    return [*_key(new), *_path(new, now), *_lives(new, now, leaf_life), *_usages(new), *_beside(new, old, case)]
+    workload's certificate. FAILED: it must not be used; WARNING: it works, and somebody should know. Without `key` the
+    key is not looked at: a plan does not read it."""
+    return [
+        *(_key(new) if key else ()),
+        *_path(new, now),
+        *_lives(new, now, leaf_life),
+        *_usages(new),
+        *_beside(new, old, case),
+    ]
 
 
 def _failed(about: str, detail: str, hint: str = "") -> Finding:

@@ -26,15 +26,17 @@ from meshwright.environment import Environment
 from meshwright.errors import Refused
 from meshwright.kube import ApiError, Session, wait
 
-__all__ = ["Mover", "back", "forward"]
+__all__ = ["STEPS", "Mover", "back", "forward"]
 
-_STEPS = {
+STEPS = {
     Phase.REST: Step.OLD,
     Phase.BOTH_SIGN_OLD: Step.BOTH_SIGN_OLD,
     Phase.BOTH_SIGN_NEW: Step.BOTH_SIGN_NEW,
     Phase.NEW_ALONE: Step.NEW,
 }
-_PHASES = {step: phase for phase, step in _STEPS.items()}
+"""Which content the CA Secret has in each phase."""
+
+_PHASES = {step: phase for phase, step in STEPS.items()}
 _RESTARTED = "meshwright/restarted-at"
 
 
@@ -59,11 +61,11 @@ class Mover:
     def here(self) -> tuple[Report, Step]:
         """The step at which the mesh stands. Raises Refused: it stands at none of this change."""
         report, at = self.look()
-        if at.phase not in _STEPS:
+        if at.phase not in STEPS:
             raise Refused(
                 f"it cannot be said where the mesh stands: {at.why}", hint="`meshwright certs verify` says more"
             )
-        return report, _STEPS[at.phase]
+        return report, STEPS[at.phase]
 
     def gate(self, step: Step) -> Held:
         """Waits until the gate of `step` holds. Raises as `gates.hold` does."""

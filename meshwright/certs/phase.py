@@ -26,7 +26,19 @@ from meshwright.certs.trust import Report
 from meshwright.check import State
 from meshwright.kube import Session
 
-__all__ = ["NEW", "OLD", "STANDBY", "Intention", "Phase", "Position", "derive", "intention", "position", "where"]
+__all__ = [
+    "CASE",
+    "NEW",
+    "OLD",
+    "STANDBY",
+    "Intention",
+    "Phase",
+    "Position",
+    "derive",
+    "intention",
+    "position",
+    "where",
+]
 
 STANDBY = "meshwright-ca-standby"
 """The Secret beside the CA Secret in which the key waits that does not sign now."""
@@ -60,12 +72,17 @@ _NEXT = {
 _WAIT = "wait until the gate holds; what has not followed is listed"
 
 
+CASE = "meshwright/change"
+"""Its annotation with the kind of change."""
+
+
 @dataclass(frozen=True)
 class Intention:
-    """What the standby Secret says about a change: the sha256 of both roots."""
+    """What the standby Secret says about a change: the sha256 of both roots, and its kind ("" without one)."""
 
     old: str
     new: str
+    case: str = ""
 
 
 @dataclass(frozen=True)
@@ -176,7 +193,7 @@ def intention(live: Session, namespace: str) -> Intention | None:
     found = live.get("v1", "Secret", STANDBY, namespace)
     said = {} if found is None else found["metadata"].get("annotations") or {}
     del found
-    return Intention(said[OLD], said[NEW]) if OLD in said and NEW in said else None
+    return Intention(said[OLD], said[NEW], said.get(CASE, "")) if OLD in said and NEW in said else None
 
 
 def where(live: Session, report: Report) -> Position:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from meshwright import managed, ownership
-from meshwright.certs.authority import SELF_SIGNED_SECRET, Authority, Kind
+from meshwright.certs.authority import PLUGGED_SECRET, SELF_SIGNED_SECRET, Authority, Kind
 from meshwright.certs.contents import Case
 from meshwright.certs.finding import Finding
 from meshwright.certs.inventory import Part
@@ -59,6 +59,9 @@ def allowed(case: Case, authority: Authority) -> Finding:
     if case is Case.EXTEND and authority.signer not in authority.roots:
         text = "the key of its root is not in the cluster: an intermediate signs"
         return Finding(State.FAILED, name, text, "Whoever has the root's key extends it; then replace the root")
+    if authority.secret.rpartition("/")[2] not in (PLUGGED_SECRET, SELF_SIGNED_SECRET):
+        text = f"it is in Secret {authority.secret}, a name of your own"
+        return Finding(State.FAILED, name, text, f"Meshwright writes Secrets {PLUGGED_SECRET} and {SELF_SIGNED_SECRET}")
     if case in (Case.IN_PLACE, Case.PLUG_IN) and authority.secret.rpartition("/")[2] != SELF_SIGNED_SECRET:
         text = f"it is in Secret {authority.secret}, which istiod made for itself"
         return Finding(State.FAILED, name, text, "Take its mark `istio-generated` away: then it is a plugged-in CA")

@@ -15,16 +15,13 @@ from meshwright.certs.authority import SELF_SIGNED_SECRET
 from meshwright.certs.certificate import pem
 from meshwright.certs.contents import Ca, Case
 from meshwright.certs.making import held
-from meshwright.certs.phase import NEW, OLD, STANDBY
+from meshwright.certs.phase import CASE, NEW, OLD, STANDBY
 from meshwright.errors import MeshwrightError, Refused
 from meshwright.kube import ApiError, Session
 
-__all__ = ["CASE", "Standby", "forget", "keep", "of_secret", "read", "secret"]
+__all__ = ["Standby", "forget", "keep", "of_secret", "read", "secret"]
 
 Object = dict[str, Any]
-
-CASE = "meshwright/change"
-"""Its annotation with the kind of change, beside those of the two roots."""
 
 _HELD_IN = "meshwright/held-in"
 _SIDES = ("old", "new")

@@ -1,4 +1,4 @@
-"""`meshwright certs`: the certificates of a mesh. Everything here only looks."""
+"""`meshwright certs`: the certificates of a mesh. Everything in this module only looks; `certs_change` has the rest."""
 
 from __future__ import annotations
 
@@ -22,10 +22,28 @@ __all__ = ["command"]
 
 T = TypeVar("T")
 
+_CHANGING = ("transition", "rollback")
+
+
+class _Commands(click.Group):
+    """Imports the commands that change something when they are needed: they bring what a run takes."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [*super().list_commands(ctx), *_CHANGING]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name in _CHANGING:
+            from meshwright.cli import certs_change
+
+            found: click.Command = getattr(certs_change, cmd_name)
+            return found
+        return super().get_command(ctx, cmd_name)
+
 
 @click.group(
     "certs",
-    help="Look at the certificates of a mesh: who signs, how long they last, who trusts what.",
+    cls=_Commands,
+    help="Look at the certificates of a mesh, who signs, how long they last, who trusts what; and change its root.",
     epilog="Example: meshwright certs verify lab",
 )
 def command() -> None:

@@ -81,8 +81,9 @@ def make(
         builder = builder.add_extension(ski, critical=False)
     if aki is not None:
         builder = builder.add_extension(x509.AuthorityKeyIdentifier(aki, None, None), critical=False)
-    elif identifiers and by is not None:
-        found = x509.AuthorityKeyIdentifier.from_issuer_public_key(by.key.public_key())
+    elif identifiers and by is not None and by.certificate.ski:
+        # As the issuer has it: tools compute it in different ways.
+        found = x509.AuthorityKeyIdentifier(bytes.fromhex(by.certificate.ski), None, None)
         builder = builder.add_extension(found, critical=False)
     made = builder.sign(signing, hashes.SHA256())
     der = made.public_bytes(serialization.Encoding.DER)

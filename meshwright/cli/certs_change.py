@@ -1,0 +1,105 @@
+"""`meshwright certs transition` and `meshwright certs rollback`: what changes the root of a mesh."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from meshwright.cli.child import run_deploy
+from meshwright.cli.common import (
+    approved_data,
+    environment_argument,
+    json_option,
+    opened,
+    override_option,
+    reason_data,
+    reason_option,
+)
+from meshwright.cli.consent import ask
+from meshwright.cli.output import Output, coloured
+from meshwright.cli.plan import document
+from meshwright.cli.planned import planned
+from meshwright.errors import Exit
+from meshwright.options import Options
+from meshwright.plan import approval
+from meshwright.render import plan_lines, summary
+
+__all__ = ["rollback", "transition"]
+
+
+_plan_option = click.option("--plan", "plan_only", is_flag=True, help="Show the phases and stop.")
+_yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
+
+
+@click.command(
+    "transition",
+    help="Change the root of the mesh of ENV without losing a request: everybody trusts both roots before anybody "
+    "signs with the new one, and nobody presents the old one before it goes. Shows the phases, asks, and does them; "
+    "without --to it goes on with the change that is under way.",
+    epilog="Example: meshwright certs transition lab --to new-self-signed --plan",
+)
+@environment_argument
+@json_option
+@click.option(
+    "--to",
+    metavar="ROOT",
+    default="",
+    help="new-self-signed: a new root of istiod's own. extend: the same key with a longer life. cacerts:DIR: the CA in "
+    "DIR (ca-cert.pem, ca-key.pem, cert-chain.pem, root-cert.pem). forget: delete the standby Secret, when it is over.",
+)
+@_plan_option
+@_yes_option
+@reason_option
+@override_option
+def transition(
+    environment: str, as_json: bool, to: str, plan_only: bool, yes: bool, reason: str, override: bool
+) -> int:
+    """Plans, stops with 0 when there is nothing to do, else runs deploys/certs_transition.py as it was approved."""
+    output = Output(as_json, "certs transition", environment)
+    return _change(
+        output, environment, "certs_transition", Options(to=to, reason=reason, override=override), plan_only, yes
+    )
+
+
+@click.command(
+    "rollback",
+    help="Take the change of the root of ENV back, from whatever phase it is in, with the same gates in between.",
+    epilog="Example: meshwright certs rollback lab --plan",
+)
+@environment_argument
+@json_option
+@_plan_option
+@_yes_option
+@reason_option
+def rollback(environment: str, as_json: bool, plan_only: bool, yes: bool, reason: str) -> int:
+    """Plans, and runs deploys/certs_rollback.py as it was approved. No window refuses it."""
+    output = Output(as_json, "certs rollback", environment)
+    return _change(output, environment, "certs_rollback", Options(reason=reason), plan_only, yes)
+
+
+def _change(output: Output, environment: str, deploy: str, options: Options, plan_only: bool, yes: bool) -> int:
+    project, loaded = opened(environment)
+    made = planned(project, loaded, deploy, options, quiet=output.json, admit=True)
+    plans = made.plans
+    output.answer(coloured(line) for line in plan_lines(plans))
+    if plan_only:
+        document(output, plans, digests=made.approved)
+        return Exit.OK
+    if made.refusals:
+        raise made.refusals[0]
+    if not made.changes:
+        output.document(ok=True, summary=summary(plans), steps=[], digest=approval(plans))
+        return Exit.OK
+    ask(loaded.env, yes=yes)
+    data = reason_data(options.reason, options.override) | approved_data(made.approved)
+    data |= {"to": json.dumps(options.to)} if options.to else {}
+    done = run_deploy(project, environment, deploy, data, say=output.human)
+    output.document(
+        ok=done.exit is Exit.OK,
+        summary={**summary(plans), "changed": done.changed},
+        steps=done.steps,
+        digest=approval(plans),
+        **({"error": done.error} if done.error else {}),
+    )
+    return done.exit
