@@ -114,9 +114,10 @@ def faults(words, rest):
     command = importlib.import_module(f"meshwright.cli.{words}").command
     given = rest.split()
     if isinstance(command, click.Group) and given:
-        if given[0] not in command.commands:
-            return [f"meshwright {words} {given[0]}: no such command"]
-        command = command.commands[given.pop(0)]
+        named = given.pop(0)
+        command = command.get_command(click.Context(command), named)
+        if command is None:
+            return [f"meshwright {words} {named}: no such command"]
     wrong = [word for word in given if word.startswith("--") and word.partition("=")[0] not in options(command)]
     return [f"meshwright {words}: no option {word}" for word in wrong]
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 from typing import Any
 
 import certmesh
 import pytest
 from pki import make, self_signed
+from releases import REPOSITORY
 
 from meshwright import envoys
 from meshwright.errors import Exit, Unreachable
@@ -108,6 +110,36 @@ def test_status(run: Any, world: Any) -> None:
     document = run("certs", "status", "lab", "--json").document
     assert (document["phase"], document["stable"], document["sure"]) == ("both_sign_old", False, False)
     assert document["new_root"] == other.certificate.sha256
+
+
+@pytest.fixture
+def changing(host: Any, world: Any) -> Any:
+    for name in ("certs_transition", "certs_rollback"):
+        shutil.copy(REPOSITORY / "deploys" / f"{name}.py", host.project.root / "deploys")
+    world.session.put(certmesh.istiod_pod("istiod-2"))
+    return world
+
+
+def test_a_transition_shows_its_phases(run: Any, changing: Any) -> None:
+    ran = run("certs", "transition", "lab", "--to", "new-self-signed", "--plan")
+    assert ran.code == Exit.OK
+    assert [line.split()[1:3] for line in ran.out.splitlines() if line.startswith("  ~")] == [
+        ["Phase", "P1"],
+        ["Phase", "P2"],
+        ["Phase", "P3"],
+    ]
+    document = run("certs", "transition", "lab", "--to", "new-self-signed", "--plan", "--json").document
+    assert (document["summary"]["add"], document["summary"]["change"]) == (1, 3)
+    assert run("certs", "transition", "lab").code == Exit.USAGE
+    assert run("certs", "transition", "lab", "--to", "frob").code == Exit.BAD_INPUT
+    assert run("certs", "rollback", "lab").code == Exit.ERROR
+
+
+def test_a_transition_that_may_not_begin_is_refused(run: Any, changing: Any) -> None:
+    changing.pages["istiod-1", "/version"] = b"1.25.1"
+    ran = run("certs", "transition", "lab", "--to", "new-self-signed", "--yes")
+    assert ran.code == Exit.REFUSED
+    assert "Phase P1" in ran.out
 
 
 def test_no_cluster(run: Any, world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
