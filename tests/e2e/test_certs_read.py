@@ -17,14 +17,9 @@ import pki
 import pytest
 
 from meshwright import envoys, ingress, probe
-from meshwright.certs import moving, standby, trust
+from meshwright.certs import trust
 from meshwright.certs.certificate import bundle
-from meshwright.certs.contents import Ca, Case
-from meshwright.certs.gates import Pace
-from meshwright.certs.making import held
-from meshwright.certs.moving import Mover
-from meshwright.certs.phase import Phase
-from meshwright.certs.standby import Standby
+from meshwright.certs.phase import STANDBY
 from meshwright.check import State
 from meshwright.kube import wait
 
@@ -397,31 +392,44 @@ def load(lab):
 def test_a_change_and_back_without_losing_a_request(lab, plugged, load):
     """From one plugged-in CA to another and all the way back, while everything runs: each phase is read back from the
     cluster, each gate is waited for, nothing is restarted, and nobody notices."""
-    root, middle, _ = plugged
     in_order(lab)
     other = pki.make("Other Root")
     below = pki.make("Other Int", other, days=(-1, 400))
-    old = held(lab.session.get("v1", "Secret", "cacerts", NAMESPACE))
-    assert (old.root, old.signer) == (root.certificate, middle.certificate)
-    change = Standby(Case.REPLACE, old, Ca(other.certificate, below.certificate, (), below.key_pem))
-    standby.keep(lab.session, change, NAMESPACE)
-    said = []
-    mover = Mover(lab.session, lab.env, change, said.append, Pace(apart=1, every=1))
-    try:
-        at = moving.forward(mover).position
-        assert (at.phase, at.stable, at.sure) == (Phase.NEW_ALONE, True, True)
-        _, document = certs(lab, "status")
-        assert (document["phase"], document["new_root"]) == ("new_alone", other.certificate.sha256)
-        assert moving.back(mover).position.phase is Phase.REST
-    finally:
-        standby.forget(lab.session, NAMESPACE)
-    held_at = [line.partition(":")[0] for line in said if "seen twice" in line]
-    assert held_at == ["P0", "P1", "P2", "P3", "P3", "P2", "P1", "P0"]
-    assert not [line for line in said if "restarting" in line]
+    folder = lab.driver.root / "other ca"
+    folder.mkdir(exist_ok=True)
+    for name, text in pki.plugged(below, other)["data"].items():
+        (folder / name).write_bytes(base64.b64decode(text))
+    to = f"cacerts:{folder.name}"
+    done = lab.driver.meshwright("certs", "transition", "lab", "--to", to, "--yes", "--json")
+    assert done.code == 0, done.err
+    assert done.document["summary"] == {**done.document["summary"], "add": 1, "change": 3, "destroy": 0}
+    assert seen_twice(done) == ["P0", "P1", "P2", "P3"]
+    code, document = certs(lab, "status")
+    assert (code, document["phase"], document["sure"]) == (0, "new_alone", True)
+    assert document["new_root"] == other.certificate.sha256
+    # Run again it has nothing to do, and another change does not begin beside it.
+    assert lab.driver.meshwright("certs", "transition", "lab", "--to", to, "--yes").code == 0
+    assert lab.driver.meshwright("certs", "transition", "lab", "--to", "extend", "--yes").code == 3
+
+    back = lab.driver.meshwright("certs", "rollback", "lab", "--yes", "--json")
+    assert back.code == 0, back.err
+    assert seen_twice(back) == ["P3", "P2", "P1", "P0"]
+    code, document = certs(lab, "status")
+    assert (code, document["phase"]) == (0, "rest")
+    assert lab.session.get("v1", "Secret", STANDBY, NAMESPACE) is None
     assert set(load) == {200}, load
     assert load[200] > 300
-    keys = [each.key_pem.splitlines()[1] for each in (middle, below)]
-    assert not any(key in " ".join(said) for key in keys)
+    said = done.out + done.err + back.out + back.err
+    assert "restarting" not in said
+    written = [path.read_text(errors="replace") for path in (lab.driver.root / ".meshwright" / "lab").rglob("*.json*")]
+    for key in (below.key_pem.splitlines()[1], plugged[1].key_pem.splitlines()[1]):
+        assert key not in said
+        assert not any(key in text for text in written)
+
+
+def seen_twice(ran):
+    """The phases whose gates held, in order."""
+    return [line.split(":")[0].strip() for line in ran.err.splitlines() if "seen twice after" in line]
 
 
 def follows(lab, laggard):
