@@ -22,9 +22,7 @@ _SETS = "applyset.kubernetes.io/"
 def without_bookkeeping(obj: Mapping[str, Any]) -> dict[str, Any]:
     """The object without status and without what the API server keeps in its metadata."""
     rest = {key: value for key, value in obj.items() if key != "status"}
-    metadata = {key: value for key, value in obj["metadata"].items() if key not in _BOOKKEEPING}
-    # No labels and an empty mapping of them are the same thing, and the API server answers with either.
-    rest["metadata"] = {key: value for key, value in metadata.items() if key not in _MAPS or value}
+    rest["metadata"] = {key: value for key, value in obj["metadata"].items() if key not in _BOOKKEEPING}
     return rest
 
 
@@ -35,8 +33,15 @@ def between(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[Field,
     that matches is taken).
     """
     secret = after.get("kind") == "Secret"
-    found = _walk(without_bookkeeping(before), without_bookkeeping(after), "")
+    found = _walk(_compared(before), _compared(after), "")
     return tuple(_shown(path, old, new, secret) for path, old, new in found)
+
+
+def _compared(obj: Mapping[str, Any]) -> dict[str, Any]:
+    """No labels and an empty mapping of them are the same thing, and the API server answers with either."""
+    rest = without_bookkeeping(obj)
+    rest["metadata"] |= {part: rest["metadata"].get(part) or {} for part in _MAPS}
+    return rest
 
 
 def merge_patch(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:

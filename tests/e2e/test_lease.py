@@ -271,8 +271,8 @@ def test_without_the_right_to_leases_nothing_is_changed(lab, scratch):
     assert ran.code == 1
     assert "Traceback" not in ran.err
     [said] = [line for line in ran.err.splitlines() if line.startswith("error: ")]
-    assert said.startswith("error: without the Lease that keeps two runs apart nothing is changed: context ")
-    assert "may not get Lease meshwright/meshwright" in said
+    assert said.startswith("error: 2 rights are missing to context ")
+    assert "and nothing was changed: create leases.coordination.k8s.io in namespace meshwright" in said
     assert made(lab, scratch, "limited") == 0
 
 
