@@ -105,7 +105,9 @@ def test_no_file_is_written_through_a_link_of_the_archive(tmp_path: Path) -> Non
     assert not (tmp_path / "samples").exists()
 
 
-@pytest.mark.parametrize("data", [b"", b"not gzip", packed(GOOD)[:90], packed(GOOD)[:11]])
+@pytest.mark.parametrize(
+    "data", [b"", b"not gzip", packed(GOOD)[:90], packed(GOOD)[:11]], ids=["empty", "text", "90 bytes", "11 bytes"]
+)
 def test_what_is_no_archive_or_only_the_first_part_of_one(tmp_path: Path, data: bytes) -> None:
     with pytest.raises(MeshwrightError, match="unpacked") as caught:
         unpack(put(tmp_path, data), "samples", tmp_path / "samples")
