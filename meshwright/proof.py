@@ -283,8 +283,9 @@ class Proving:
             why = "it selects none, and neither do the gateways that it names"
             if who:
                 why = traces.untraced(obj, who, self._traces, self._digests, self._made_before)
-            if why:
-                unused[f"{obj['kind']} {objects.title(obj)}"] = why
+            part = "" if why else traces.unmatched(obj, who, self._traces)
+            if why or part:
+                unused[f"{'all of ' if part else ''}{obj['kind']} {objects.title(obj)}"] = why or part
         if len(unused) > _SAID:
             return [f"no proxy uses {len(unused)} of the objects: {listed(unused)}"]
         return [f"no proxy uses {name}: {why}" for name, why in unused.items()]

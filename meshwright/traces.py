@@ -1,11 +1,13 @@
 """Whether an object has left a trace in the configuration of proxies: one that fits nothing is accepted in silence.
 
 Only what is certain is said. A route has a reference to its VirtualService in its metadata. An EnvoyFilter leaves none:
-it is known to do nothing when what istiod makes is the same as before it, or when what it adds by name is nowhere.
+it is known to do nothing when what istiod makes is the same as before it, or when what it adds by name is nowhere; and
+one of its patches, when the virtual host or route that it names is nowhere.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -18,7 +20,7 @@ from meshwright.istiods import Row
 from meshwright.kube import Session
 from meshwright.wording import counted
 
-__all__ = ["LARGEST", "found", "made", "untraced"]
+__all__ = ["LARGEST", "found", "made", "unmatched", "untraced"]
 
 Object = dict[str, Any]
 
@@ -32,6 +34,8 @@ _NAME = re.compile(rb'"name":\s*"([^"\\]*)"')
 _ADDS = ("ADD", "INSERT_BEFORE", "INSERT_AFTER", "INSERT_FIRST")
 # What is added there is in clusters, listeners or routes, under its own name.
 _PLACES = ("HTTP_FILTER", "NETWORK_FILTER", "LISTENER_FILTER", "CLUSTER", "LISTENER", "HTTP_ROUTE", "VIRTUAL_HOST")
+# What a patch of these kinds changes is one of that name.
+_NAMED = ("VIRTUAL_HOST", "HTTP_ROUTE")
 
 
 def _is_filter(obj: Object) -> bool:
@@ -89,6 +93,23 @@ def untraced(
     routed = f"virtual-service {obj['metadata'].get('namespace')}/{obj['metadata']['name']}" in seen
     if obj["kind"] == "VirtualService" and _only_http(obj["spec"] or {}) and not routed:
         return f"no route of the {count} that it may concern comes from it; its hosts may be nobody's"
+    return ""
+
+
+def unmatched(obj: Object, who: Sequence[Proxy], traces: Mapping[str, frozenset[str]]) -> str:
+    """Why a patch of `obj` provably fits nothing in the proxies `who`, "" when each may fit something: it changes a
+    virtual host or a route, by a name that none of them has. `traces` is as for `untraced`."""
+    if not _is_filter(obj) or not all(proxy.id in traces for proxy in who):
+        return ""
+    seen = frozenset().union(*(traces[proxy.id] for proxy in who))
+    count = counted(len(who), "proxy")
+    for number, patch in enumerate((obj["spec"] or {}).get("configPatches") or []):
+        if patch.get("applyTo") not in _NAMED or (patch.get("patch") or {}).get("operation") != "MERGE":
+            continue
+        host = ((patch.get("match") or {}).get("routeConfiguration") or {}).get("vhost") or {}
+        for what, name in (("virtual host", host.get("name")), ("route", (host.get("route") or {}).get("name"))):
+            if name and "\\" not in json.dumps(name) and f"name {name}" not in seen:
+                return f"configPatches[{number}] fits nothing: no {what} {name} is in the {count} that it selects"
     return ""
 
 

@@ -306,6 +306,36 @@ def test_a_filter_that_does_something_beside_one_that_does_nothing(mesh: Mesh, g
     assert "EnvoyFilter bookinfo/two: nothing that it adds is in the 2 proxies" in told[0]
 
 
+@pytest.mark.parametrize(
+    ("vhost", "said"),
+    [
+        ({"name": "shop:80"}, ""),
+        ({"name": "shop:80", "route": {"name": "page"}}, ""),
+        ({"name": "shpo:80"}, "no virtual host shpo:80 is in the 2 proxies that it selects"),
+        ({"name": "shop:80", "route": {"name": "paeg"}}, "no route paeg is in the 2 proxies that it selects"),
+        ({"name": "b\\h"}, ""),  # written otherwise in a dump
+    ],
+)
+def test_a_patch_of_a_virtual_host_or_route_that_nobody_has(
+    mesh: Mesh, go: Any, host: FakeTarget, vhost: Object, said: str
+) -> None:
+    routed = {"name": "80", "virtualHosts": [{"name": "shop:80", "routes": [{"name": "page"}]}]}
+
+    def meanwhile() -> None:
+        for proxy in mesh.proxies.values():
+            proxy.routes = {"80": routed}
+
+    patch = {
+        "applyTo": "HTTP_ROUTE",
+        "match": {"routeConfiguration": {"vhost": vhost}},
+        "patch": {"operation": "MERGE"},
+    }
+    go(envoy_filter("limit", patch), meanwhile=meanwhile)
+    told = [sentence for sentence in host.sentences if "no proxy uses" in sentence]
+    start = "warning: no proxy uses all of EnvoyFilter bookinfo/limit: configPatches[0] fits nothing: "
+    assert told == ([start + said] if said else [])
+
+
 def test_many_that_nobody_uses_are_one_sentence(go: Any, host: FakeTarget) -> None:
     go(*(virtual_service(f"v{number}", gateways=["none"]) for number in range(6)))
     [warning] = [sentence for sentence in host.sentences if "no proxy uses" in sentence]
