@@ -1,4 +1,7 @@
-"""The lab's images in the container engine, and the archive with which nodes get theirs."""
+"""The lab's images in the container engine, and the archives with which nodes get theirs.
+
+One archive has the images that every node reads when it starts; each bundle has one of its own (meshwright.lab.nodes).
+"""
 
 from __future__ import annotations
 
@@ -18,38 +21,58 @@ from meshwright.step import Step
 from meshwright.target import Target
 from meshwright.tools import golang
 
-__all__ = ["archive", "build"]
+__all__ = ["archive", "build", "bundle", "key"]
 
 _LABEL = "lab.meshwright.key"
+_ARCHIVES = {
+    "": "images for the nodes",
+    "addons": "images of the addons",
+    "tests": "images that only tests need",
+}
 # BuildKit needs a plugin of docker that Debian has not; the recipes use nothing of it.
 _BUILDER = {"DOCKER_BUILDKIT": "0"}
 
 
-def archive(target: Target) -> Path:
-    """The archive of all images that pods run. Its folder is mounted into every node, which reads all in it."""
-    return store.folder(target) / "images" / "node.tar"
+def archive(target: Target, bundle: str = "") -> Path:
+    """The archive of the images that pods run, or of a bundle of them.
+
+    Its folder is mounted into every node. A node that starts reads all archives that lie in it, not those in folders
+    below, which it is told to read.
+    """
+    folder = store.folder(target) / "images"
+    return folder / "bundles" / f"{bundle}.tar" if bundle else folder / "node.tar"
 
 
-def _plan(target: Target, env: Environment) -> Plan:
+def key(target: Target, bundle: str) -> str:
+    """The digest of all that the images of a bundle are made from."""
+    return _archive_key(_images(target, bundle))
+
+
+def _plan(target: Target, env: Environment, step: str, bundle: str) -> Plan:
     if not store.needed(env):
-        return Plan("images", store.key())
+        return Plan(step, store.key())
     built = recipes.ISTIO.builds
     if env.istio.hub.startswith("meshwright.lab/") and (env.istio.tag or env.istio.version) != built:
         raise BadInput(
             f"{env.name} wants Istio {env.istio.tag or env.istio.version} from {env.istio.hub}, the lab builds {built}",
             hint=f"Set istio.version to {built}, or istio.hub to a registry that has the other",
         )
-    images = recipes.all_images(target)
+    images = _images(target, bundle)
     wanted = _keys(target, images)
     desired = store.key(*(f"{name} {key}" for name, key in wanted.items()))
     found = engine.find(target, env)
     if found is None or shutil.which("docker") is None:
-        return Plan("images", desired, after="engine")
+        return Plan(step, desired, after="engine")
     changes = list(_stale(wanted, _present(target, found.environ, list(wanted))))
-    packed = store.change("Archive", "images for the nodes", archive(target), _archive_key(images))
+    packed = store.change("Archive", _ARCHIVES[bundle], archive(target, bundle), _archive_key(images))
     if packed:
         changes.append(packed)
-    return Plan("images", desired, tuple(changes), checked=len(wanted) + 1)
+    return Plan(step, desired, tuple(changes), checked=len(wanted) + 1)
+
+
+def _images(target: Target, bundle: str) -> list[Image]:
+    wanted = (bundle,) if bundle else ("engine", "node")
+    return [image for image in recipes.all_images(target) if image.bundle in wanted]
 
 
 def _keys(target: Target, images: Sequence[Image]) -> dict[str, str]:
@@ -57,7 +80,7 @@ def _keys(target: Target, images: Sequence[Image]) -> dict[str, str]:
 
 
 def _archive_key(images: Sequence[Image]) -> str:
-    return store.key(*(f"{image.name} {image.key}" for image in images if image.in_node))
+    return store.key(*(f"{image.name} {image.key}" for image in images if image.bundle != "engine"))
 
 
 def _stale(wanted: Mapping[str, str], present: Mapping[str, str]) -> Iterable[Change]:
@@ -80,13 +103,13 @@ def _present(target: Target, environ: Mapping[str, str], names: Sequence[str]) -
     return {tag: (one["Config"]["Labels"] or {}).get(_LABEL, "") for one in found for tag in one["RepoTags"] or ()}
 
 
-def _apply(target: Target, env: Environment, plan: Plan) -> None:
+def _apply(target: Target, env: Environment, plan: Plan, bundle: str) -> None:
     if plan.empty:
         return
     found = engine.find(target, env)
     if found is None:
         raise Unreachable("the container engine does not run", hint="Put the step `engine` before `images`")
-    images = recipes.all_images(target)
+    images = _images(target, bundle)
     wanted = _keys(target, images)
     stale = {change.name for change in _stale(wanted, _present(target, found.environ, list(wanted)))}
     environ = {**found.environ, **_BUILDER}
@@ -99,8 +122,8 @@ def _apply(target: Target, env: Environment, plan: Plan) -> None:
             target.say(f"making image {image.name}")
             with store.work(target, "image") as work:
                 _build(target, image, work, environ)
-    if not store.current(archive(target), _archive_key(images)):
-        _pack(target, images, environ)
+    if not store.current(archive(target, bundle), _archive_key(images)):
+        _pack(target, images, archive(target, bundle), environ)
     # What lost its name to a newer image; only images with our label.
     target.run(["docker", "image", "prune", "--force", f"--filter=label={_LABEL}"], env=environ, timeout=120, ok=None)
 
@@ -136,13 +159,27 @@ def _put(source: Path, into: Path) -> None:
         shutil.copy2(source, into)
 
 
-def _pack(target: Target, images: Sequence[Image], environ: Mapping[str, str]) -> None:
+def _pack(target: Target, images: Sequence[Image], into: Path, environ: Mapping[str, str]) -> None:
     target.say("packing the images that nodes need")
     with store.work(target, "archive") as work:
-        made = work / "node.tar"
-        names = [image.name for image in images if image.in_node]
+        made = work / into.name
+        names = [image.name for image in images if image.bundle != "engine"]
         target.run(["docker", "save", "--output", str(made), *names], env=environ, timeout=600)
-        store.publish(made, archive(target), _archive_key(images))
+        store.publish(made, into, _archive_key(images))
 
 
-build = Step("images", _plan, _apply, cluster=False)
+def _step(name: str, of: str) -> Step:
+    return Step(
+        name,
+        lambda target, env: _plan(target, env, name, of),
+        lambda target, env, plan: _apply(target, env, plan, of),
+        cluster=False,
+    )
+
+
+def bundle(name: str) -> Step:
+    """The step that makes and packs the images of the bundle `addons` or `tests`."""
+    return _step(f"{name} images", name)
+
+
+build = _step("images", "")

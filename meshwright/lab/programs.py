@@ -16,7 +16,7 @@ from meshwright.target import Target
 from meshwright.tools import golang
 from meshwright.tools.table import TOOLS, GoModule
 
-__all__ = ["PROGRAMS", "build", "go", "key", "path"]
+__all__ = ["BUNDLES", "PROGRAMS", "build", "bundle", "go", "key", "path"]
 
 # The same modules as the tools of the same release: one version, one place where it stands.
 _ISTIO = TOOLS["istioctl"].module
@@ -41,6 +41,9 @@ PROGRAMS: Mapping[str, GoModule] = MappingProxyType(
         ),
     }
 )
+
+BUNDLES: Mapping[str, tuple[str, ...]] = MappingProxyType({"addons": (), "tests": ()})
+"""The programs that a mesh can do without, by the bundle of images that they go into. All others are always built."""
 
 
 def path(target: Target, name: str) -> Path:
@@ -72,17 +75,20 @@ def go(target: Target, module: GoModule) -> golang.Go:
     )
 
 
-def _changes(target: Target) -> Plan:
-    keys = {name: key(target, name) for name in PROGRAMS}
-    found = [store.change("Program", name, path(target, name), wanted) for name, wanted in keys.items()]
-    return Plan("programs", store.key(*keys.values()), tuple(one for one in found if one), checked=len(keys))
+def _names(bundle: str) -> list[str]:
+    if bundle:
+        return list(BUNDLES[bundle])
+    left_out = {name for names in BUNDLES.values() for name in names}
+    return [name for name in PROGRAMS if name not in left_out]
 
 
-def _plan(target: Target, env: Environment) -> Plan:
+def _plan(target: Target, env: Environment, step: str, bundle: str) -> Plan:
     if not store.needed(env):
-        return Plan("programs", store.key())
+        return Plan(step, store.key())
     store.sources(target)
-    return _changes(target)
+    keys = {name: key(target, name) for name in _names(bundle)}
+    found = [store.change("Program", name, path(target, name), wanted) for name, wanted in keys.items()]
+    return Plan(step, store.key(*keys.values()), tuple(one for one in found if one), checked=len(keys))
 
 
 def _apply(target: Target, env: Environment, plan: Plan) -> None:  # noqa: ARG001
@@ -99,4 +105,13 @@ def _apply(target: Target, env: Environment, plan: Plan) -> None:  # noqa: ARG00
             store.publish(work / change.name, path(target, change.name), wanted)
 
 
-build = Step("programs", _plan, _apply, cluster=False)
+def _step(name: str, of: str) -> Step:
+    return Step(name, lambda target, env: _plan(target, env, name, of), _apply, cluster=False)
+
+
+def bundle(name: str) -> Step:
+    """The step that builds the programs of one of BUNDLES."""
+    return _step(f"{name} programs", name)
+
+
+build = _step("programs", "")

@@ -30,7 +30,8 @@ BOOKINFO = ("productpage-v1", "details-v1", "ratings-v1", "reviews-v1", "reviews
 class Image:
     """An image. `context` are the files and folders that its recipe copies; `key` is the digest of all it is made from.
 
-    `bootstrap` adds Istio's bootstrap file to them. `in_node` says that pods run it, so that nodes must have it.
+    `bootstrap` adds Istio's bootstrap file to them. `bundle` says which nodes have it: `node` all of them from their
+    start, `engine` none, because the engine runs it itself, `addons` and `tests` those that were given that bundle.
     """
 
     name: str
@@ -39,7 +40,7 @@ class Image:
     context: tuple[Path, ...] = ()
     arguments: tuple[tuple[str, str], ...] = ()
     bootstrap: bool = False
-    in_node: bool = True
+    bundle: str = "node"
 
 
 def all_images(target: Target) -> list[Image]:
@@ -56,7 +57,7 @@ def all_images(target: Target) -> list[Image]:
         arguments: tuple[tuple[str, str], ...] = (),
         with_envoy: bool = False,
         from_base: bool = True,
-        in_node: bool = True,
+        bundle: str = "node",
     ) -> Image:
         path = lab / "images" / f"{recipe}.Dockerfile"
         parts = [store.tree(path, *files), *(f"{key}={value}" for key, value in arguments)]
@@ -70,14 +71,14 @@ def all_images(target: Target) -> list[Image]:
         if from_base:
             parts.append(base)
             arguments = (("BASE", BASE), *arguments)
-        return Image(name, path, store.key(*parts), tuple(context), arguments, with_envoy, in_node)
+        return Image(name, path, store.key(*parts), tuple(context), arguments, with_envoy, bundle)
 
     node = lab / "node"
     version = (("ISTIO_VERSION", ISTIO.builds),)
     stand_in = "meshwright.lab/stand-in"
     return [
-        image(f"{stand_in}/k3s:{_KUBERNETES}", "node", program="kube", files=(node,), in_node=False),
-        image(f"{stand_in}/k3d-tools:1", "tools", in_node=False),
+        image(f"{stand_in}/k3s:{_KUBERNETES}", "node", program="kube", files=(node,), bundle="engine"),
+        image(f"{stand_in}/k3d-tools:1", "tools", bundle="engine"),
         image(f"meshwright.lab/coredns:{_COREDNS}", "coredns", program="coredns", from_base=False),
         image("meshwright.lab/pause:1", "pause", program="pause", from_base=False),
         image(f"meshwright.lab/istio/pilot:{ISTIO.builds}", "pilot", program="pilot-discovery"),
@@ -97,4 +98,5 @@ def all_images(target: Target) -> list[Image]:
             )
             for application in BOOKINFO
         ),
+        image("meshwright.lab/redis:7", "redis", bundle="tests"),
     ]

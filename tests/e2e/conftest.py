@@ -87,6 +87,14 @@ def lab(driver: Driver) -> Iterator[Lab]:
     target.close()
 
 
+@pytest.fixture(scope="session")
+def more_images(lab: Lab) -> Lab:
+    """The lab, its nodes with the images that only tests need (the bundle `tests` in meshwright.lab.recipes)."""
+    ran = lab.driver.meshwright("apply", "lab", "lab_tests", "--yes", timeout=1800)
+    assert ran.code == 0, ran.err + ran.out
+    return lab
+
+
 @pytest.fixture
 def scratch(lab: Lab) -> Iterator[str]:
     """A namespace of the test's own, deleted afterwards."""

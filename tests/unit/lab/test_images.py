@@ -240,3 +240,20 @@ def test_an_environment_with_images_of_a_registry_needs_none(host):
     images.build.apply(host, environment(), plan)
     assert host.commands == []
     assert not store.folder(host).joinpath("images").exists()
+
+
+def test_a_bundle_is_an_archive_of_its_own(host, env, docker):
+    images.build.apply(host, env, images.build.plan(host, env))
+    before = images.archive(host).read_text()
+    assert "redis" not in before
+    step = images.bundle("tests")
+    plan = step.plan(host, env)
+    assert plan.step == "tests images"
+    assert {c.action for c in plan.changes} == {Action.ADD}
+    step.apply(host, env, plan)
+    assert "meshwright.lab/redis:7" in images.archive(host, "tests").read_text().split("\n")
+    assert step.plan(host, env).empty
+    assert images.build.plan(host, env).empty
+    assert images.archive(host).read_text() == before
+    # A node that starts reads what lies in its folder, not what lies further down.
+    assert images.archive(host, "tests").parent.parent == images.archive(host).parent

@@ -74,7 +74,7 @@ def test_all_bookinfo_images_differ(host):
 
 
 def test_the_node_asks_for_the_images_that_it_is_given(host):
-    in_node = {image.name for image in all_images(host) if image.in_node}
+    in_node = {image.name for image in all_images(host) if image.bundle == "node"}
     node = host.project.root / "lab" / "node"
     pause = re.search(r'sandbox_image = "(.+)"', (node / "containerd.toml").read_text())
     assert pause is not None
