@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from typing import Any
 
 from meshwright.errors import BadInput, Exit, MeshwrightError
@@ -56,6 +58,25 @@ class Options:
             str(data.get("to", "")),
             data.get("override", False),
         )
+
+    def data(self, approved: Mapping[str, str]) -> dict[str, str]:
+        """The other way: what pyinfra is given as `--data`, so that `of` finds these options again. `approved` has the
+        digest of each host's plan, which each host compares with its own.
+
+        Text goes as JSON, because pyinfra would read `42` and `true` as something else than text.
+        """
+        said = {}
+        if approved:
+            digests = list(approved.values())
+            said["approved"] = digests[0] if len(digests) == 1 else json.dumps(approved)
+        said |= {key: "true" for key in ("allow_recreate", "override") if getattr(self, key)}
+        said |= {key: json.dumps(text) for key in ("reason", "to") if (text := getattr(self, key))}
+        return said | ({"adopt": ",".join(sorted(self.adopt))} if self.adopt else {})
+
+    @classmethod
+    def names(cls) -> list[str]:
+        """The names of the options, which are the keys of that data."""
+        return [field.name for field in fields(cls)]
 
 
 def _approved(value: Any, host: str) -> str | None:

@@ -9,13 +9,11 @@ import click
 from meshwright.cli.child import run_deploy
 from meshwright.cli.common import (
     adopt_option,
-    approved_data,
     deploy_argument,
     environment_argument,
     json_option,
     opened,
     override_option,
-    reason_data,
     reason_option,
 )
 from meshwright.cli.consent import ask
@@ -66,15 +64,8 @@ def command(
     kept = _read(file, environment, deploy) if file else None
     project, loaded = opened(environment)
     adopted = frozenset((*adopt, *(kept.adopt if kept else ())))
-    made = planned(
-        project,
-        loaded,
-        deploy,
-        Options(allow_recreate=allow_recreate, reason=reason, adopt=adopted, override=override),
-        quiet=as_json,
-        admit=True,
-        saving=kept is not None,
-    )
+    options = Options(allow_recreate=allow_recreate, reason=reason, adopt=adopted, override=override)
+    made = planned(project, loaded, deploy, options, quiet=as_json, admit=True, saving=kept is not None)
     plans = made.plans
     output.answer(coloured(line) for line in plan_lines(plans))
     # Only now: a refusal is about something that the plan shows.
@@ -90,12 +81,7 @@ def command(
         return Exit.OK
     if made.changes and not kept:
         ask(loaded.env, yes=yes)
-    data = reason_data(reason, override) | approved_data(made.approved)
-    if allow_recreate:
-        data["allow_recreate"] = "true"
-    if adopted:
-        data["adopt"] = ",".join(sorted(adopted))
-    done = run_deploy(project, environment, deploy.replace("-", "_"), data, say=output.human)
+    done = run_deploy(project, environment, deploy.replace("-", "_"), options.data(made.approved), say=output.human)
     output.document(
         ok=done.exit is Exit.OK,
         summary={**summary(plans), "changed": done.changed},

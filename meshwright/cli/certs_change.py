@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import json
-
 import click
 
 from meshwright.cli.child import run_deploy
 from meshwright.cli.common import (
-    approved_data,
     environment_argument,
     json_option,
     opened,
     override_option,
-    reason_data,
     reason_option,
 )
 from meshwright.cli.consent import ask
@@ -92,9 +88,7 @@ def _change(output: Output, environment: str, deploy: str, options: Options, pla
         output.document(ok=True, summary=summary(plans), steps=[], digest=approval(plans))
         return Exit.OK
     ask(loaded.env, yes=yes)
-    data = reason_data(options.reason, options.override) | approved_data(made.approved)
-    data |= {"to": json.dumps(options.to)} if options.to else {}
-    done = run_deploy(project, environment, deploy, data, say=output.human)
+    done = run_deploy(project, environment, deploy, options.data(made.approved), say=output.human)
     output.document(
         ok=done.exit is Exit.OK,
         summary={**summary(plans), "changed": done.changed},

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -20,14 +19,12 @@ from meshwright.target import Local, Target
 
 __all__ = [
     "adopt_option",
-    "approved_data",
     "deploy_argument",
     "environment_argument",
     "json_option",
     "opened",
     "optional_environment_argument",
     "override_option",
-    "reason_data",
     "reason_option",
     "targets",
 ]
@@ -82,20 +79,6 @@ def override_option(function: F) -> F:
     return click.option(
         "--override", is_flag=True, help="Do it although the environment's windows are closed; needs --reason."
     )(function)
-
-
-def reason_data(reason: str, override: bool = False) -> dict[str, str]:
-    """A reason as data for pyinfra: as JSON, because it would read `42` and `true` as something else than text; and
-    what the reason is for, where it is an override."""
-    return ({"reason": json.dumps(reason)} if reason else {}) | ({"override": "true"} if override else {})
-
-
-def approved_data(approved: Mapping[str, str]) -> dict[str, str]:
-    """The digests of what was approved, by host, as data for pyinfra: each host compares its own plan."""
-    digests = list(approved.values())
-    if not digests:
-        return {}
-    return {"approved": digests[0] if len(digests) == 1 else json.dumps(approved)}
 
 
 def adopt_option(function: F) -> F:

@@ -8,12 +8,10 @@ from meshwright import deploy as deploys
 from meshwright import destroy
 from meshwright.cli.child import run_deploy
 from meshwright.cli.common import (
-    approved_data,
     environment_argument,
     json_option,
     opened,
     override_option,
-    reason_data,
     reason_option,
     targets,
 )
@@ -46,12 +44,12 @@ def command(environment: str, as_json: bool, confirm: str | None, plan_only: boo
     output = Output(as_json, "destroy", environment)
     project, loaded = opened(environment)
     destroy.refuse(loaded.env)
+    options = Options(reason=reason, override=override)
     plans: list[Plan] = []
     approved: dict[str, str] = {}
     refusals: list[Refused] = []
     with targets(project, loaded, quiet=as_json) as hosts:
         for target in hosts:
-            options = Options(reason=reason, override=override)
             execution = Execution(target, loaded.env, deploys.load(project, "destroy"), options)
             own = execution.preview()
             plans += own
@@ -70,8 +68,7 @@ def command(environment: str, as_json: bool, confirm: str | None, plan_only: boo
     if refusals:
         raise refusals[0]
     typed(f"This cannot be undone. Type {environment} to go on", environment, confirm, f"--confirm {environment}")
-    data = reason_data(reason, override) | approved_data(approved)
-    done = run_deploy(project, environment, "destroy", data, say=output.human)
+    done = run_deploy(project, environment, "destroy", options.data(approved), say=output.human)
     output.document(
         ok=done.exit is Exit.OK,
         summary={**summary(plans), "changed": done.changed},

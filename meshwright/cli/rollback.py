@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import click
@@ -11,11 +10,9 @@ from meshwright import resources
 from meshwright.cli.child import run_deploy
 from meshwright.cli.common import (
     adopt_option,
-    approved_data,
     environment_argument,
     json_option,
     opened,
-    reason_data,
     reason_option,
     targets,
 )
@@ -74,10 +71,7 @@ def command(
         output.document(ok=True, summary=summary(plans), steps=[], digest=approval(plans))
         return Exit.OK
     ask(loaded.env, yes=yes)
-    data = reason_data(reason) | approved_data(made.approved) | ({"to": json.dumps(to)} if to else {})
-    if adopt:
-        data["adopt"] = ",".join(sorted(adopt))
-    done = run_deploy(project, environment, "rollback", data, say=output.human)
+    done = run_deploy(project, environment, "rollback", options.data(made.approved), say=output.human)
     pending = _pending(output, project, loaded, quiet=as_json) if done.exit is Exit.OK else None
     output.document(
         ok=done.exit is Exit.OK,

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from meshwright.cli.child import run_deploy
-from meshwright.cli.common import approved_data, environment_argument, json_option, opened, reason_data, reason_option
+from meshwright.cli.common import environment_argument, json_option, opened, reason_option
 from meshwright.cli.consent import ask
 from meshwright.cli.output import Output, coloured
 from meshwright.cli.plan import document
@@ -167,7 +167,8 @@ def _run(output: Output, project: Project, loaded: Loaded, due: Sequence[jobs.Wa
 def _change(
     output: Output, project: Project, loaded: Loaded, deploy: str, *, plan_only: bool, yes: bool, reason: str
 ) -> int:
-    made = planned(project, loaded, deploy, Options(reason=reason), quiet=output.json, admit=True)
+    options = Options(reason=reason)
+    made = planned(project, loaded, deploy, options, quiet=output.json, admit=True)
     output.answer(coloured(line) for line in plan_lines(made.plans))
     if plan_only:
         document(output, made.plans, digests=made.approved)
@@ -178,9 +179,7 @@ def _change(
         output.document(ok=True, summary=summary(made.plans), steps=[], digest=approval(made.plans))
         return Exit.OK
     ask(loaded.env, yes=yes)
-    done = run_deploy(
-        project, loaded.env.name, deploy, reason_data(reason) | approved_data(made.approved), say=output.human
-    )
+    done = run_deploy(project, loaded.env.name, deploy, options.data(made.approved), say=output.human)
     output.document(
         ok=done.exit is Exit.OK,
         summary={**summary(made.plans), "changed": done.changed},

@@ -58,11 +58,7 @@ def run_steps(steps: Sequence[Step]) -> None:
 
 def _execution(steps: Sequence[Step]) -> Execution:
     values: Values = host.data.meshwright
-    data = {
-        key: host.data.get(key)
-        for key in ("approved", "allow_recreate", "reason", "adopt", "to", "override")
-        if host.data.get(key) is not None
-    }
+    data = {name: value for name in Options.names() if (value := host.data.get(name)) is not None}
     target = target_of(host, values.project)
     journal = Journal.of_process()
 

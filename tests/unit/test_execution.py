@@ -97,40 +97,6 @@ def run(execution: Execution) -> list[Plan]:
     return made
 
 
-# Options
-
-
-def test_options_from_what_pyinfra_was_given() -> None:
-    assert Options.of({}) == Options()
-    given = {"approved": "sha256:12", "allow_recreate": True, "reason": 7, "other": 1}
-    assert Options.of(given) == Options("sha256:12", True, "7")
-
-
-@pytest.mark.parametrize("value", [12e45678, 12, "12e4", "SHA256:12", "", True, ["sha256:1"]])
-def test_an_approval_without_its_prefix_is_bad_input(value: Any) -> None:
-    with pytest.raises(BadInput) as caught:
-        Options.of({"approved": value})
-    assert caught.value.message == f"approved={value} is not the digest of a plan"
-    assert caught.value.hint == "Give it as it was printed, with its prefix: --data approved=sha256:..."
-
-
-def test_each_host_has_its_own_approval() -> None:
-    given = {"approved": {"h1": "sha256:1", "h2": "sha256:2"}}
-    assert [Options.of(given, host).approved for host in ("h1", "h2")] == ["sha256:1", "sha256:2"]
-
-
-@pytest.mark.parametrize("mapping", [{}, {"h1": "sha256:1"}, {"h2": None}, {"h2": 12e45678}])
-def test_a_host_without_its_approval_is_not_one_that_needs_none(mapping: Any) -> None:
-    with pytest.raises(BadInput, match=r"^approved has no digest for h2\. Give one"):
-        Options.of({"approved": mapping}, "h2")
-
-
-@pytest.mark.parametrize("value", ["yes", "false", 1, 0, None])
-def test_a_consent_that_is_no_truth_value_is_bad_input(value: Any) -> None:
-    with pytest.raises(BadInput, match=f"^allow_recreate={value} is neither true nor false$"):
-        Options.of({"allow_recreate": value})
-
-
 # Approval
 
 
