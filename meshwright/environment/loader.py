@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path as File
 from typing import Any
 
-from meshwright.environment import naming, rules, secrets
+from meshwright.environment import naming, rules, secrets, travelling
 from meshwright.environment.model import Environment
 from meshwright.environment.problems import BadValues, Path, Problem, nearest
 from meshwright.environment.reader import MAX_BYTES, read
-from meshwright.environment.tree import Node, merge, plain, walk
+from meshwright.environment.tree import Node, plain, walk
 from meshwright.environment.validation import validate
 from meshwright.errors import BadInput
 from meshwright.project import Project
@@ -25,16 +25,19 @@ class Loaded:
     """An environment and where its values come from.
 
     `sources` has the file (relative to the project folder) and line of every value that a file gives, by its path;
-    what is not there is a default of the model. `values` is the merged data before defaults, as JSON data.
+    what is not there is a default of the model. `values` is the merged data before defaults, as JSON data, and
+    `travelling` the part of it that travels in a promotion.
     """
 
     env: Environment
     sources: Mapping[Path, tuple[str, int]]
     values: Mapping[str, Any]
+    travelling: Mapping[str, Any] = field(default_factory=dict)
 
 
-def load(project: Project, name: str) -> Loaded:
-    """The environment `name` of `project`: group_data/all.yaml with group_data/NAME.yaml merged over it.
+def load(project: Project, name: str, text: bytes | None = None) -> Loaded:
+    """The environment `name` of `project`: group_data/all.yaml with group_data/NAME.yaml merged over it. `text` stands
+    for what is in the second of these.
 
     Raises BadInput: there is no such environment. BadValues, a BadInput with every problem: the files cannot be used.
     """
@@ -42,18 +45,23 @@ def load(project: Project, name: str) -> Loaded:
     files = ["group_data/all.yaml", f"group_data/{name}.yaml"]
     trees, problems = [], []
     for file in files:
-        tree, found = _read(project.root / file, file)
+        tree, found = _read(project.root / file, file) if text is None or file != files[1] else read(text, file)
         trees.append(tree)
         problems += found
     base, over = trees
     if base is None or over is None:
         raise _bad(problems, files)
-    merged = merge(base, over)
+    merged, without, found = travelling.separated(base, over)
+    problems += found
     problems += secrets.check(merged)
     env, found = validate(merged, name)
     problems += found
     if env is not None:
         problems += rules.check(env, merged)
+        if any(env.addons.on()):
+            from meshwright.environment.exposing import RULES as OF_ADDONS
+
+            problems += rules.check(env, merged, OF_ADDONS)
         if env.windows is not None:
             from meshwright.windows.rules import RULES as OF_WINDOWS
 
@@ -71,7 +79,8 @@ def load(project: Project, name: str) -> Loaded:
         raise _bad(problems, files)
     sources = _sources(merged)
     env._sources = sources
-    return Loaded(env, sources, plain(merged))
+    env._travelling = travelling.part(plain(without))
+    return Loaded(env, sources, plain(merged), env._travelling)
 
 
 def _known(project: Project, name: str) -> None:

@@ -14,11 +14,12 @@ from pydantic import BeforeValidator, Field, PrivateAttr
 from meshwright.environment.base import Model
 from meshwright.environment.certs import Certs
 from meshwright.environment.limits import Limits
+from meshwright.environment.hosts import AnyHost, Host
 from meshwright.environment.maintenance import Windows
 from meshwright.environment.problems import Path
 from meshwright.environment.timetable import Schedule
+from meshwright.environment.promotion import Promotion
 from meshwright.environment.vocabulary import (
-    HostName,
     Image,
     K3dName,
     LabelKey,
@@ -49,21 +50,6 @@ __all__ = [
     "Resources",
     "Tools",
 ]
-
-
-class Host(Model):
-    """A host to talk through."""
-
-    name: HostName
-    """`@local`, or the name or address of a host behind SSH."""
-    ssh_user: Text | None = None
-    """User on that host; the SSH client's own default where absent."""
-    ssh_port: Port | None = None
-    """Port of its SSH server."""
-    ssh_key: Text | None = None
-    """Path of the private key file on this machine."""
-    ssh_known_hosts_file: Text | None = None
-    """Path of the known_hosts file that names the host's key; the user's own where absent."""
 
 
 class Engine(Model):
@@ -209,11 +195,6 @@ class Bookinfo(Model):
     """Seconds that its pods may take to become ready."""
 
 
-def _spelled_out(host: object) -> object:
-    """A host given by its name alone is a mapping with that name."""
-    return {"name": host} if isinstance(host, str) else host
-
-
 def _without_removed(namespaces: object) -> object:
     """A namespace that is null is none: so ENV.yaml takes away one that all.yaml has."""
     if isinstance(namespaces, dict):
@@ -221,11 +202,6 @@ def _without_removed(namespaces: object) -> object:
     return namespaces
 
 
-AnyHost = Annotated[
-    Host,
-    BeforeValidator(_spelled_out, json_schema_input_type=HostName | Host),
-    Words("the name of a host, or a mapping with its name"),
-]
 Namespaces = Annotated[
     dict[Name, Namespace],
     BeforeValidator(_without_removed, json_schema_input_type=dict[Name, Namespace | None]),
@@ -279,8 +255,11 @@ class Environment(Model):
 
     _sources: Mapping[Path, tuple[str, int]] = PrivateAttr(default_factory=dict)
 
+    promotion: Promotion | None = None
+    """What must hold before a release is promoted to the environment."""
     def where(self, *path: str | int) -> str:
         """FILE:LINE of the value at `path` (keys and indexes), `default` where no file has it.
+    _travelling: Mapping[str, Any] = PrivateAttr(default_factory=dict)
 
         For sentences: f"istio.version 9.9.9 ({env.where('istio', 'version')}) does not exist".
         """
@@ -290,6 +269,11 @@ class Environment(Model):
     @property
     def unpinned(self) -> tuple[str, ...]:
         """The values that are missing for the identity of a protected environment's cluster: nothing may be written
+    @property
+    def travelling(self) -> Mapping[str, Any]:
+        """The values that travel in a promotion, as JSON data before defaults; empty where no file was read."""
+        return self._travelling
+
         to it until this is empty."""
         if not (self.protected and isinstance(self.cluster, ExistingCluster)):
             return ()

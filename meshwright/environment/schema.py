@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import ast
+import copy
 import inspect
 import json
 import sys
@@ -15,6 +16,7 @@ from typing import Any
 
 from meshwright.environment.base import Model
 from meshwright.environment.mesh.resources import MeshEnvironment
+from meshwright.environment.travelling import LOCAL, TRAVELS
 
 __all__ = ["schema", "text"]
 
@@ -25,6 +27,7 @@ def schema() -> dict[str, Any]:
     made = MeshEnvironment.model_json_schema(by_alias=True)
     # The name comes from the file's own.
     del made["properties"]["name"]
+    made["properties"][LOCAL] = _local(made["properties"])
     definitions = {MeshEnvironment.__name__: made, **made["$defs"]}
     whole = _in_lists(made)
     for name, definition in definitions.items():
@@ -49,6 +52,16 @@ def schema() -> dict[str, Any]:
 def text() -> str:
     """The schema as the text of group_data/schema.json."""
     return json.dumps(schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+def _local(properties: dict[str, Any]) -> dict[str, Any]:
+    """The loader takes this key away before the model sees it."""
+    return {
+        "type": "object",
+        "description": "What of these belongs to this environment alone, merged over the rest; it never travels.",
+        "properties": {name: copy.deepcopy(properties[name]) for name in TRAVELS if name in properties},
+        "additionalProperties": False,
+    }
 
 
 def _models(base: type[Model]) -> list[type[Model]]:

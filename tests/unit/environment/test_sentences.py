@@ -21,7 +21,7 @@ from meshwright.project import Project
 CLUSTER = "kind, name, image, tools_image, servers, agents, loadbalancer, api_port, registries, volumes, disable, "
 CLUSTER += "k3s_args, timeout"
 ROOT = "protected, limits, hosts, engine, cluster, tools, istio, namespaces, ingress, bookinfo, resources, certs, "
-ROOT += "windows, schedule"
+ROOT += "windows, schedule, promotion"
 ISTIO = "version, hub, tag, profile, revision, namespace, components, meshConfig, values, timeout"
 NAME = "characters: a-z, 0-9 and -, at both ends no -"
 EXISTING = "cluster: {kind: existing, context: c}\n"
@@ -342,6 +342,14 @@ WHOLE: dict[str, dict[str, Any]] = {
             "jobs": {"drift": {"run": None, "deploy": "d", "cron": "7 * * * *", "timeout": 1}},
             "webhook": {"url": None, "url_file": "f", "when": "always"},
             "textfile": "t.prom",
+        },
+        "promotion": {
+            "from": "dev",
+            "applied": True,
+            "soak": "1d",
+            "approvals": {"signers": "s", "count": 1},
+            "drift": "refuse",
+            "on_failure": "stop",
         },
         "windows": {
             "timezone": "Europe/Berlin",
