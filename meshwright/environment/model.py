@@ -13,12 +13,12 @@ from pydantic import BeforeValidator, Field, PrivateAttr
 
 from meshwright.environment.base import Model
 from meshwright.environment.certs import Certs
-from meshwright.environment.limits import Limits
 from meshwright.environment.hosts import AnyHost, Host
+from meshwright.environment.limits import Limits
 from meshwright.environment.maintenance import Windows
 from meshwright.environment.problems import Path
-from meshwright.environment.timetable import Schedule
 from meshwright.environment.promotion import Promotion
+from meshwright.environment.timetable import Schedule
 from meshwright.environment.vocabulary import (
     Image,
     K3dName,
@@ -252,14 +252,14 @@ class Environment(Model):
     """When the environment may be changed; at any time where absent."""
     schedule: Schedule | None = None
     """What is run for the environment at certain times; nothing where absent."""
-
-    _sources: Mapping[Path, tuple[str, int]] = PrivateAttr(default_factory=dict)
-
     promotion: Promotion | None = None
     """What must hold before a release is promoted to the environment."""
+
+    _sources: Mapping[Path, tuple[str, int]] = PrivateAttr(default_factory=dict)
+    _travelling: Mapping[str, Any] = PrivateAttr(default_factory=dict)
+
     def where(self, *path: str | int) -> str:
         """FILE:LINE of the value at `path` (keys and indexes), `default` where no file has it.
-    _travelling: Mapping[str, Any] = PrivateAttr(default_factory=dict)
 
         For sentences: f"istio.version 9.9.9 ({env.where('istio', 'version')}) does not exist".
         """
@@ -267,13 +267,13 @@ class Environment(Model):
         return f"{file}:{line}" if file else "default"
 
     @property
-    def unpinned(self) -> tuple[str, ...]:
-        """The values that are missing for the identity of a protected environment's cluster: nothing may be written
-    @property
     def travelling(self) -> Mapping[str, Any]:
         """The values that travel in a promotion, as JSON data before defaults; empty where no file was read."""
         return self._travelling
 
+    @property
+    def unpinned(self) -> tuple[str, ...]:
+        """The values that are missing for the identity of a protected environment's cluster: nothing may be written
         to it until this is empty."""
         if not (self.protected and isinstance(self.cluster, ExistingCluster)):
             return ()
