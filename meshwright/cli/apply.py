@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from meshwright.cli.child import run_deploy
+from meshwright.cli.changing import change
 from meshwright.cli.common import (
     adopt_option,
     deploy_argument,
@@ -17,13 +17,9 @@ from meshwright.cli.common import (
     reason_option,
 )
 from meshwright.cli.consent import ask
-from meshwright.cli.output import Output, coloured
-from meshwright.cli.plan import document
-from meshwright.cli.planned import planned
-from meshwright.errors import BadInput, Exit
+from meshwright.cli.output import Output
+from meshwright.errors import BadInput
 from meshwright.options import Options
-from meshwright.plan import approval
-from meshwright.render import plan_lines, summary
 from meshwright.saved import Saved, parse
 
 __all__ = ["command"]
@@ -65,32 +61,17 @@ def command(
     project, loaded = opened(environment)
     adopted = frozenset((*adopt, *(kept.adopt if kept else ())))
     options = Options(allow_recreate=allow_recreate, reason=reason, adopt=adopted, override=override)
-    made = planned(project, loaded, deploy, options, quiet=as_json, admit=True, saving=kept is not None)
-    plans = made.plans
-    output.answer(coloured(line) for line in plan_lines(plans))
-    # Only now: a refusal is about something that the plan shows.
-    if kept:
-        kept.same_as(made.cluster, plans)
-    if plan_only:
-        document(output, plans, digests=made.approved)
-        return Exit.OK
-    if made.refusals:
-        raise made.refusals[0]
-    if not made.changes and not made.checks:
-        output.document(ok=True, summary=summary(plans), steps=[], digest=approval(plans))
-        return Exit.OK
-    if made.changes and not kept:
-        ask(loaded.env, yes=yes)
-    done = run_deploy(project, environment, deploy.replace("-", "_"), options.data(made.approved), say=output.human)
-    output.document(
-        ok=done.exit is Exit.OK,
-        summary={**summary(plans), "changed": done.changed},
-        steps=done.steps,
-        checks=done.checks,
-        digest=approval(plans),
-        **({"error": done.error} if done.error else {}),
+    return change(
+        output,
+        project,
+        loaded,
+        deploy,
+        options,
+        plan_only=plan_only,
+        consent=lambda: ask(loaded.env, yes=yes),
+        kept=kept,
+        checks=True,
     )
-    return done.exit
 
 
 def _read(file: str, environment: str, deploy: str) -> Saved:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from meshwright.cli.child import run_deploy
+from meshwright.cli.changing import change
 from meshwright.cli.common import (
     environment_argument,
     json_option,
@@ -13,13 +13,8 @@ from meshwright.cli.common import (
     reason_option,
 )
 from meshwright.cli.consent import ask
-from meshwright.cli.output import Output, coloured
-from meshwright.cli.plan import document
-from meshwright.cli.planned import planned
-from meshwright.errors import Exit
+from meshwright.cli.output import Output
 from meshwright.options import Options
-from meshwright.plan import approval
-from meshwright.render import plan_lines, summary
 
 __all__ = ["rollback", "transition"]
 
@@ -76,24 +71,6 @@ def rollback(environment: str, as_json: bool, plan_only: bool, yes: bool, reason
 
 def _change(output: Output, environment: str, deploy: str, options: Options, plan_only: bool, yes: bool) -> int:
     project, loaded = opened(environment)
-    made = planned(project, loaded, deploy, options, quiet=output.json, admit=True)
-    plans = made.plans
-    output.answer(coloured(line) for line in plan_lines(plans))
-    if plan_only:
-        document(output, plans, digests=made.approved)
-        return Exit.OK
-    if made.refusals:
-        raise made.refusals[0]
-    if not made.changes:
-        output.document(ok=True, summary=summary(plans), steps=[], digest=approval(plans))
-        return Exit.OK
-    ask(loaded.env, yes=yes)
-    done = run_deploy(project, environment, deploy, options.data(made.approved), say=output.human)
-    output.document(
-        ok=done.exit is Exit.OK,
-        summary={**summary(plans), "changed": done.changed},
-        steps=done.steps,
-        digest=approval(plans),
-        **({"error": done.error} if done.error else {}),
+    return change(
+        output, project, loaded, deploy, options, plan_only=plan_only, consent=lambda: ask(loaded.env, yes=yes)
     )
-    return done.exit

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from meshwright import resources
-from meshwright.cli.child import run_deploy
+from meshwright.cli.changing import change
 from meshwright.cli.common import (
     adopt_option,
     environment_argument,
@@ -17,15 +17,12 @@ from meshwright.cli.common import (
     targets,
 )
 from meshwright.cli.consent import ask
-from meshwright.cli.output import Output, coloured
-from meshwright.cli.plan import document
-from meshwright.cli.planned import planned
+from meshwright.cli.output import Output
 from meshwright.environment import Loaded
 from meshwright.errors import Exit, MeshwrightError
 from meshwright.options import Options
-from meshwright.plan import Plan, approval
+from meshwright.plan import Plan
 from meshwright.project import Project
-from meshwright.render import plan_lines, summary
 
 __all__ = ["command"]
 
@@ -59,35 +56,22 @@ def command(
     output = Output(as_json, "rollback", environment)
     project, loaded = opened(environment)
     options = Options(to=to, adopt=frozenset(adopt), reason=reason)
-    made = planned(project, loaded, "rollback", options, quiet=as_json, admit=True)
-    plans = made.plans
-    output.answer(coloured(line) for line in plan_lines(plans))
-    if plan_only:
-        document(output, plans, digests=made.approved)
-        return Exit.OK
-    if made.refusals:
-        raise made.refusals[0]
-    if not made.changes:
-        output.document(ok=True, summary=summary(plans), steps=[], digest=approval(plans))
-        return Exit.OK
-    ask(loaded.env, yes=yes)
-    done = run_deploy(project, environment, "rollback", options.data(made.approved), say=output.human)
-    pending = _pending(output, project, loaded, quiet=as_json) if done.exit is Exit.OK else None
-    output.document(
-        ok=done.exit is Exit.OK,
-        summary={**summary(plans), "changed": done.changed},
-        steps=done.steps,
-        digest=approval(plans),
-        pending=pending,
-        **({"error": done.error} if done.error else {}),
+    return change(
+        output,
+        project,
+        loaded,
+        "rollback",
+        options,
+        plan_only=plan_only,
+        consent=lambda: ask(loaded.env, yes=yes),
+        parts=lambda done: {"pending": _pending(output, project, loaded) if done.exit is Exit.OK else None},
     )
-    return done.exit
 
 
-def _pending(output: Output, project: Project, loaded: Loaded, *, quiet: bool) -> list[dict[str, Any]] | None:
+def _pending(output: Output, project: Project, loaded: Loaded) -> list[dict[str, Any]] | None:
     """What the values would bring back, said and as JSON; None where that cannot be found out."""
     plans: list[Plan] = []
-    with targets(project, loaded, quiet=quiet) as hosts:
+    with targets(project, loaded, quiet=output.json) as hosts:
         try:
             plans = [resources.apply_all.plan(target, loaded.env) for target in hosts]
         except MeshwrightError as error:

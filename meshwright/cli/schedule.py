@@ -8,18 +8,14 @@ from typing import Any
 
 import click
 
-from meshwright.cli.child import run_deploy
+from meshwright.cli.changing import change
 from meshwright.cli.common import environment_argument, json_option, opened, reason_option
 from meshwright.cli.consent import ask
-from meshwright.cli.output import Output, coloured
-from meshwright.cli.plan import document
-from meshwright.cli.planned import planned
+from meshwright.cli.output import Output
 from meshwright.environment import Loaded
 from meshwright.errors import Exit, MeshwrightError, Refused
 from meshwright.options import Options
-from meshwright.plan import approval
 from meshwright.project import Project
-from meshwright.render import plan_lines, summary
 from meshwright.schedule import jobs, running
 from meshwright.schedule.step import ensure, installed_by
 from meshwright.target import Local
@@ -63,7 +59,10 @@ def command(
     output = Output(as_json, "schedule", environment)
     project, loaded = opened(environment)
     if action is not None:
-        return _change(output, project, loaded, action, plan_only=plan_only, yes=yes, reason=reason)
+        options = Options(reason=reason)
+        return change(
+            output, project, loaded, action, options, plan_only=plan_only, consent=lambda: ask(loaded.env, yes=yes)
+        )
     if job is not None:
         return _run(output, project, loaded, [jobs.named(loaded.env, job)])
     if due:
@@ -162,29 +161,3 @@ def _run(output: Output, project: Project, loaded: Loaded, due: Sequence[jobs.Wa
         jobs=[{"job": result.job, **(_last(result) or {})} for result in results],
     )
     return worst
-
-
-def _change(
-    output: Output, project: Project, loaded: Loaded, deploy: str, *, plan_only: bool, yes: bool, reason: str
-) -> int:
-    options = Options(reason=reason)
-    made = planned(project, loaded, deploy, options, quiet=output.json, admit=True)
-    output.answer(coloured(line) for line in plan_lines(made.plans))
-    if plan_only:
-        document(output, made.plans, digests=made.approved)
-        return Exit.OK
-    if made.refusals:
-        raise made.refusals[0]
-    if not made.changes:
-        output.document(ok=True, summary=summary(made.plans), steps=[], digest=approval(made.plans))
-        return Exit.OK
-    ask(loaded.env, yes=yes)
-    done = run_deploy(project, loaded.env.name, deploy, options.data(made.approved), say=output.human)
-    output.document(
-        ok=done.exit is Exit.OK,
-        summary={**summary(made.plans), "changed": done.changed},
-        steps=done.steps,
-        digest=approval(made.plans),
-        **({"error": done.error} if done.error else {}),
-    )
-    return done.exit

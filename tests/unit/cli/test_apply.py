@@ -15,7 +15,7 @@ from fakes import CA, UID, FakeSession
 from fakesteps import fill, world
 
 from meshwright import cluster, identity, lock
-from meshwright.cli import apply, child
+from meshwright.cli import changing, child
 from meshwright.errors import Exit
 from meshwright.kube import Identity
 from meshwright.project import Project
@@ -28,7 +28,7 @@ def no_child(monkeypatch: pytest.MonkeyPatch) -> None:
     def never(*_: object, **__: object) -> None:
         raise AssertionError("a deploy was run")
 
-    monkeypatch.setattr(apply, "run_deploy", never)
+    monkeypatch.setattr(changing, "run_deploy", never)
 
 
 def answers(monkeypatch: pytest.MonkeyPatch, *typed: str) -> None:
@@ -107,7 +107,7 @@ def done(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, str]]:
         ran.append(data)
         return child.Done()
 
-    monkeypatch.setattr(apply, "run_deploy", run)
+    monkeypatch.setattr(changing, "run_deploy", run)
     return ran
 
 

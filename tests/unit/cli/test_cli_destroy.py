@@ -8,7 +8,7 @@ import pytest
 from fakes import FakeTarget
 
 from meshwright import cluster, k3d
-from meshwright.cli import destroy as command
+from meshwright.cli import changing
 from meshwright.cli.child import Done
 from meshwright.errors import Exit
 
@@ -34,7 +34,7 @@ def runs(host: FakeTarget, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, .
         ran.append((environment, deploy, data))
         return Done(steps=[{"step": "destroy", "state": "changed", "seconds": 1.0}])
 
-    monkeypatch.setattr(command, "run_deploy", run_deploy)
+    monkeypatch.setattr(changing, "run_deploy", run_deploy)
     return ran
 
 

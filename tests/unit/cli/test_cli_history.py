@@ -216,6 +216,6 @@ def test_without_a_reason_none_is_passed(meshwright: Any, project: Project, monk
         passed.append(args[3])
         return begun(*args, **options)
 
-    monkeypatch.setattr("meshwright.cli.apply.run_deploy", run_deploy)
+    monkeypatch.setattr("meshwright.cli.changing.run_deploy", run_deploy)
     meshwright("apply", "lab", "--yes")
     assert [set(each) for each in passed] == [{"approved"}]

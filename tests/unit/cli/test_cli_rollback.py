@@ -9,7 +9,7 @@ import pytest
 from fakes import FakeTarget
 
 from meshwright import resources, rollback
-from meshwright.cli import rollback as command
+from meshwright.cli import changing
 from meshwright.cli.child import Done
 from meshwright.errors import BadInput, Exit, MeshwrightError
 from meshwright.plan import Action, Blocked, Change, Plan
@@ -36,7 +36,7 @@ def runs(host: FakeTarget, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, .
         ran.append((environment, deploy, data))
         return Done(steps=[{"step": "rollback", "state": "changed", "seconds": 1.0}])
 
-    monkeypatch.setattr(command, "run_deploy", run_deploy)
+    monkeypatch.setattr(changing, "run_deploy", run_deploy)
     plans(monkeypatch)
     return ran
 
