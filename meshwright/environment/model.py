@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, PrivateAttr
 
+from meshwright.environment.addons import Addons
 from meshwright.environment.base import Model
 from meshwright.environment.certs import Certs
 from meshwright.environment.hosts import AnyHost, Host
@@ -244,6 +245,8 @@ class Environment(Model):
     """The ingress gateway."""
     bookinfo: Bookinfo = Bookinfo()
     """The sample application of the Istio release."""
+    addons: Addons = Addons()
+    """Kiali, Prometheus, Grafana, Jaeger and Loki."""
     resources: Resources = Resources()
     """The environment's own objects in the cluster."""
     certs: Certs = Certs()

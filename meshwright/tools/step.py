@@ -47,10 +47,11 @@ def plan(target: Target, env: Environment, catalog: Catalog = STOCK) -> Plan:
         for name, version in versions.items()
         if (fault := store.fault(target, name, version))
     ]
-    if env.bookinfo.enabled and (why := istio_samples.fault(target, versions[_SAMPLES_OF])):
+    samples = env.bookinfo.enabled or env.addons.sampled
+    if samples and (why := istio_samples.fault(target, versions[_SAMPLES_OF])):
         changes.append(_samples_change(target, catalog, catalog.tools[_SAMPLES_OF], versions[_SAMPLES_OF], why))
-    desired = {**versions, "samples": env.bookinfo.enabled}
-    return Plan("tools", digest(desired), tuple(changes), checked=len(versions) + env.bookinfo.enabled)
+    desired = {**versions, "samples": samples}
+    return Plan("tools", digest(desired), tuple(changes), checked=len(versions) + samples)
 
 
 def apply(target: Target, env: Environment, plan: Plan, catalog: Catalog = STOCK) -> None:  # noqa: ARG001

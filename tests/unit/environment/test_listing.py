@@ -66,6 +66,8 @@ def test_every_value_has_its_source(project: Callable[..., Project], k3d: str) -
         "  enabled: true                  # default",
         "  namespace: bookinfo            # default",
         "  timeout: 300                   # default",
+        "addons:",
+        "  timeout: 300                   # default",
         "resources:",
         "  manifests: []                  # default",
         "  allow_empty: false             # default",

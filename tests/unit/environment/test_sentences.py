@@ -20,8 +20,8 @@ from meshwright.project import Project
 
 CLUSTER = "kind, name, image, tools_image, servers, agents, loadbalancer, api_port, registries, volumes, disable, "
 CLUSTER += "k3s_args, timeout"
-ROOT = "protected, limits, hosts, engine, cluster, tools, istio, namespaces, ingress, bookinfo, resources, certs, "
-ROOT += "windows, schedule, promotion"
+ROOT = "protected, limits, hosts, engine, cluster, tools, istio, namespaces, ingress, bookinfo, addons, resources, "
+ROOT += "certs, windows, schedule, promotion"
 ISTIO = "version, hub, tag, profile, revision, namespace, components, meshConfig, values, timeout"
 NAME = "characters: a-z, 0-9 and -, at both ends no -"
 EXISTING = "cluster: {kind: existing, context: c}\n"
@@ -307,6 +307,23 @@ def test_each_rule_is_broken_above_and_told_in_the_readme(shipped: Project) -> N
 
 
 # Every key of the model once.
+ADDON: dict[str, Any] = {
+    "enabled": True,
+    "manifests": [{"url": "https://example.com/a.yaml", "sha256": "a" * 64}],
+    "images": {"a": "b:1"},
+    "namespace": "a",
+    "service": "a",
+    "port": 1,
+    "path": "/",
+    "exposure": None,
+}
+EXPOSURE: dict[str, Any] = {"credential": "c", "port": 443, "selector": {"a": "b"}}
+WAYS: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("prometheus", {"kind": "none"}),
+    ("grafana", {"kind": "basic", "users": "u"}),
+    ("jaeger", {"kind": "jwt", "issuer": "i", "jwks_uri": None, "jwks": "{}", "audiences": ["a"], "cookies": ["c"]}),
+    ("kiali", {"kind": "mtls"}),
+)
 WHOLE: dict[str, dict[str, Any]] = {
     kind: {
         "protected": False,
@@ -334,6 +351,15 @@ WHOLE: dict[str, dict[str, Any]] = {
             "ports": [{"name": "p", "port": 1, "target_port": 2, "node_port": 30000, "publish": None}],
         },
         "bookinfo": {"enabled": True, "namespace": "bookinfo", "hub": "h", "tag": "t", "timeout": 1},
+        "addons": {
+            "loki": ADDON,
+            **{
+                name: {**ADDON, "exposure": EXPOSURE | {"host": f"{name}.test", "authentication": way}}
+                for name, way in WAYS
+            },
+            "proof": {"path": "/a", "host": "a.test", "service": "a/b", "deadline": 1},
+            "timeout": 1,
+        },
         "resources": {"manifests": ["m"], "pace": 1, "allow_empty": False},
         "limits": {"deletions": 1, "changes": 1, "restarts": 1},
         "schedule": {
