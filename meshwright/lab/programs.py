@@ -29,6 +29,14 @@ _COREDNS = GoModule(
     builds="1.15.0",
     minutes=2,
 )
+_RATELIMIT = GoModule(
+    folder="lab/go/ratelimit",
+    module="github.com/envoyproxy/ratelimit",
+    package="github.com/envoyproxy/ratelimit/src/service_cmd",
+    pinned="v1.4.1-0.20260122083618-3fb702589d36",
+    builds="1.4.1-0.20260122083618-3fb702589d36",
+    minutes=1,
+)
 
 PROGRAMS: Mapping[str, GoModule] = MappingProxyType(
     {
@@ -39,10 +47,12 @@ PROGRAMS: Mapping[str, GoModule] = MappingProxyType(
         "pilot-agent": replace(
             _ISTIO, package="istio.io/istio/pilot/cmd/pilot-agent", tags=f"agent,{_ISTIO.tags}", minutes=1
         ),
+        "echo": replace(_ISTIO, package="istio.io/istio/pkg/test/echo/cmd/server", minutes=1),
+        "ratelimit": _RATELIMIT,
     }
 )
 
-BUNDLES: Mapping[str, tuple[str, ...]] = MappingProxyType({"addons": (), "tests": ()})
+BUNDLES: Mapping[str, tuple[str, ...]] = MappingProxyType({"addons": (), "tests": ("echo", "ratelimit")})
 """The programs that a mesh can do without, by the bundle of images that they go into. All others are always built."""
 
 

@@ -99,4 +99,12 @@ def all_images(target: Target) -> list[Image]:
             for application in BOOKINFO
         ),
         image("meshwright.lab/redis:7", "redis", bundle="tests"),
+        image(
+            f"meshwright.lab/ratelimit:{programs.PROGRAMS['ratelimit'].builds}",
+            "ratelimit",
+            program="ratelimit",
+            from_base=False,
+            bundle="tests",
+        ),
+        image(f"meshwright.lab/istio/echo:{ISTIO.builds}", "echo", program="echo", from_base=False, bundle="tests"),
     ]

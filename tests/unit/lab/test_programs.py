@@ -12,6 +12,7 @@ from meshwright.plan import Action
 from meshwright.tools import golang
 from meshwright.tools.table import TOOLS
 
+BUNDLED = {name for names in programs.BUNDLES.values() for name in names}
 GO = golang.Go("/usr/local/go/bin/go", (1, 99, 0))
 
 
@@ -47,13 +48,16 @@ def test_kubernetes_takes_all_its_own_modules_from_one_release(own):
     assert {(old == new, version) for old, new, version in replaced} == {(True, release)}
 
 
-def test_built_once(host, env, builds):
-    plan = programs.build.plan(host, env)
-    assert [(c.action, c.name) for c in plan.changes] == [(Action.ADD, name) for name in PROGRAMS]
-    programs.build.apply(host, env, plan)
-    assert builds == [module.package for module in PROGRAMS.values()]
-    assert programs.path(host, "kube").read_bytes() == b"program"
-    again = programs.build.plan(host, env)
+@pytest.mark.parametrize("bundle", ["", *programs.BUNDLES])
+def test_built_once(host, env, builds, bundle):
+    names = [name for name in PROGRAMS if (name in programs.BUNDLES[bundle] if bundle else name not in BUNDLED)]
+    step = programs.bundle(bundle) if bundle else programs.build
+    plan = step.plan(host, env)
+    assert [(c.action, c.name) for c in plan.changes] == [(Action.ADD, name) for name in names]
+    step.apply(host, env, plan)
+    assert builds == [PROGRAMS[name].package for name in names]
+    assert all(programs.path(host, name).read_bytes() == b"program" for name in names)
+    again = step.plan(host, env)
     assert again.empty
     assert again.desired == plan.desired
 

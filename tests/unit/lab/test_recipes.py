@@ -65,7 +65,9 @@ def test_a_new_base_makes_new_keys_for_all_that_stand_on_it(host, monkeypatch):
     monkeypatch.setattr(rootfs, "_PACKAGES", ("python3",))
     after = keys(host)
     same = {name for name in after if after[name] == before[name]}
-    assert {name.rpartition(":")[0] for name in same} == {"meshwright.lab/coredns", "meshwright.lab/pause"}
+    assert {name.rpartition(":")[0] for name in same} == {
+        f"meshwright.lab/{name}" for name in ("coredns", "pause", "ratelimit", "istio/echo")
+    }
 
 
 def test_all_bookinfo_images_differ(host):
