@@ -27,6 +27,8 @@ class Options:
     to: str = ""
     """Where to: for a rollback the id of the record to whose objects it goes (empty: the last one before the present
     one), for a change of the root what it is changed to."""
+    mode: str = ""
+    """How slow proxies follow a change of the root; empty: as it was begun, or live."""
     override: bool = False
     """Whether something may be changed although the environment's windows are closed; a reason must be given."""
 
@@ -56,6 +58,7 @@ class Options:
             str(data.get("reason", "")),
             frozenset(name.strip() for name in names if name.strip()),
             str(data.get("to", "")),
+            str(data.get("mode", "")),
             data.get("override", False),
         )
 
@@ -70,7 +73,7 @@ class Options:
             digests = list(approved.values())
             said["approved"] = digests[0] if len(digests) == 1 else json.dumps(approved)
         said |= {key: "true" for key in ("allow_recreate", "override") if getattr(self, key)}
-        said |= {key: json.dumps(text) for key in ("reason", "to") if (text := getattr(self, key))}
+        said |= {key: json.dumps(text) for key in ("reason", "to", "mode") if (text := getattr(self, key))}
         return said | ({"adopt": ",".join(sorted(self.adopt))} if self.adopt else {})
 
     @classmethod
