@@ -27,10 +27,10 @@ class Options:
     to: str = ""
     """Where to: for a rollback the id of the record to whose objects it goes (empty: the last one before the present
     one), for a change of the root what it is changed to."""
-    mode: str = ""
-    """How slow proxies follow a change of the root; empty: as it was begun, or live."""
     override: bool = False
     """Whether something may be changed although the environment's windows are closed; a reason must be given."""
+    mode: str = ""
+    """How slow proxies follow a change of the root; empty: as it was begun, or live."""
 
     def __post_init__(self) -> None:
         if self.override and not self.reason.strip():
@@ -58,8 +58,8 @@ class Options:
             str(data.get("reason", "")),
             frozenset(name.strip() for name in names if name.strip()),
             str(data.get("to", "")),
-            str(data.get("mode", "")),
             data.get("override", False),
+            str(data.get("mode", "")),
         )
 
     def data(self, approved: Mapping[str, str]) -> dict[str, str]:
