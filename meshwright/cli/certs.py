@@ -1,15 +1,17 @@
-"""`meshwright certs`: the certificates of a mesh. Everything in this module only looks; `certs_change` has the rest."""
+"""`meshwright certs`: the certificates of a mesh. Everything in this module only looks; `certs_change` and
+`certs_backup` have the rest."""
 
 from __future__ import annotations
 
 import datetime as dt
+import importlib
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, TypeVar
 
 import click
 
 from meshwright.cli.common import environment_argument, json_option, opened, targets
-from meshwright.cli.output import Output
+from meshwright.cli.output import Output, table
 from meshwright.errors import Exit
 
 if TYPE_CHECKING:
@@ -22,7 +24,14 @@ __all__ = ["command"]
 
 T = TypeVar("T")
 
-_CHANGING = ("transition", "rollback")
+_HEAD = ("namespace", "pod", "part", "version", "by", "revision")
+# Each with its module.
+_CHANGING = {
+    "transition": "certs_change",
+    "rollback": "certs_change",
+    "backup": "certs_backup",
+    "restore": "certs_backup",
+}
 
 
 class _Commands(click.Group):
@@ -33,9 +42,8 @@ class _Commands(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name in _CHANGING:
-            from meshwright.cli import certs_change
-
-            found: click.Command = getattr(certs_change, cmd_name)
+            module = importlib.import_module(f"meshwright.cli.{_CHANGING[cmd_name]}")
+            found: click.Command = getattr(module, cmd_name)
             return found
         return super().get_command(ctx, cmd_name)
 
@@ -139,7 +147,7 @@ def check_version(environment: str, as_json: bool) -> int:
 
     output = Output(as_json, "certs check-version", environment)
     found = _looked(output, environment, inventory.check)
-    output.answer(_table(found))
+    output.answer(table(_HEAD, map(_row, found.parts)))
     output.answer(finding.lines(found.findings))
     summary = finding.counts(found.findings) | {"checked": len(found.parts)}
     output.answer([f"{len(found.parts)} pods looked at; the oldest version is {found.oldest or 'not known'}."])
@@ -153,15 +161,9 @@ def check_version(environment: str, as_json: bool) -> int:
     return Exit.OK if found.ok else Exit.ERROR
 
 
-def _table(found: inventory.Report) -> Iterator[str]:
-    rows = [("namespace", "pod", "part", "version", "by", "revision")]
-    for part in found.parts:
-        kind = "native sidecar" if part.native and part.kind == "sidecar" else part.kind
-        source = part.source or "nothing"
-        rows.append((part.namespace, part.pod, kind, part.version or "not known", source, part.revision))
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    for row in rows:
-        yield "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
+def _row(part: inventory.Part) -> tuple[str, ...]:
+    kind = "native sidecar" if part.native and part.kind == "sidecar" else part.kind
+    return (part.namespace, part.pod, kind, part.version or "not known", part.source or "nothing", part.revision)
 
 
 _files_option = click.option(

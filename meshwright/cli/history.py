@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import click
 
 from meshwright.cli.common import environment_argument, json_option, opened, targets
-from meshwright.cli.output import Output, coloured
+from meshwright.cli.output import Output, coloured, table
 from meshwright.errors import BadInput, Exit
 from meshwright.records import Record
 from meshwright.records.history import History, of
@@ -43,7 +43,10 @@ def command(environment: str, record: str | None, as_json: bool, limit: int) -> 
         output.human(f"{lines} cut, because a run was killed while it wrote, and left out")
     if record is None:
         records = list(history.records[:limit])
-        output.answer(_table(records) if records else [f"no run has changed {environment} yet, as far as is known"])
+        if records:
+            output.answer(table(_HEAD, map(_row, records), _NUMBERS))
+        else:
+            output.answer([f"no run has changed {environment} yet, as far as is known"])
         left_out = len(history.records) - len(records)
         if left_out:
             output.human(f"{left_out} older records are not shown; --limit shows more")
@@ -72,17 +75,6 @@ def _chosen(history: History, beginning: str) -> Record:
     raise BadInput(
         f"no record begins with {beginning!r}", hint=f"The newest are {newest}" if newest else "There are none"
     )
-
-
-def _table(records: Sequence[Record]) -> Iterator[str]:
-    rows = [_HEAD, *map(_row, records)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEAD))]
-    for row in rows:
-        cells = (
-            text.rjust(width) if head in _NUMBERS else text.ljust(width)
-            for head, text, width in zip(_HEAD, row, widths, strict=True)
-        )
-        yield "  ".join(cells).rstrip()
 
 
 def _row(record: Record) -> tuple[str, ...]:

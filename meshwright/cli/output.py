@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TextIO
 
@@ -19,7 +19,7 @@ import click
 from meshwright.errors import Exit, MeshwrightError, ProcessError
 from meshwright.plan import Action
 
-__all__ = ["FORMAT_VERSION", "Output", "coloured", "report"]
+__all__ = ["FORMAT_VERSION", "Output", "coloured", "report", "table"]
 
 FORMAT_VERSION = "1.0"
 """Of the `--json` documents: the second number grows when keys are added, the first when any changes its meaning."""
@@ -53,6 +53,18 @@ class Output:
     def human(self, line: str) -> None:
         """A line for people, on standard error."""
         click.echo(line, err=True)
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]], numbers: Collection[str] = ()) -> Iterator[str]:
+    """The lines of a table whose columns are as wide as they must be; `numbers` names those that end together."""
+    lines = [head, *rows]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        cells = (
+            text.rjust(width) if name in numbers else text.ljust(width)
+            for name, text, width in zip(head, line, widths, strict=True)
+        )
+        yield "  ".join(cells).rstrip()
 
 
 def coloured(line: str) -> str:

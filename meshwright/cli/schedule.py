@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -11,7 +11,7 @@ import click
 from meshwright.cli.changing import change
 from meshwright.cli.common import environment_argument, json_option, opened, reason_option
 from meshwright.cli.consent import ask
-from meshwright.cli.output import Output
+from meshwright.cli.output import Output, table
 from meshwright.environment import Loaded
 from meshwright.errors import Exit, MeshwrightError, Refused
 from meshwright.options import Options
@@ -83,7 +83,7 @@ def _show(output: Output, project: Project, loaded: Loaded) -> int:
         state = error.message
     now = dt.datetime.now(dt.UTC)
     if wanted:
-        output.answer(_table(wanted, results, now))
+        output.answer(table(_HEAD, (_row(job, results.get(job.name), now) for job in wanted)))
         output.answer(["", f"run by {by}: {state}"])
     else:
         output.answer([f"{env.name} has no jobs"])
@@ -109,13 +109,6 @@ def _show(output: Output, project: Project, loaded: Loaded) -> int:
         ],
     )
     return Exit.OK
-
-
-def _table(wanted: Sequence[jobs.Wanted], results: dict[str, running.Result], now: dt.datetime) -> Iterator[str]:
-    rows = [_HEAD, *(_row(job, results.get(job.name), now) for job in wanted)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEAD))]
-    for row in rows:
-        yield "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
 
 
 def _row(job: jobs.Wanted, result: running.Result | None, now: dt.datetime) -> tuple[str, ...]:

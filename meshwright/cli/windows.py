@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import click
 
 from meshwright.cli.common import environment_argument, json_option, opened
-from meshwright.cli.output import Output
+from meshwright.cli.output import Output, table
 from meshwright.errors import Exit
 from meshwright.windows import gate, words
 from meshwright.windows.calendar import Calendar, Opening, State
@@ -41,7 +41,10 @@ def command(environment: str, as_json: bool, limit: int) -> int:
     state = calendar.state(at)
     openings = calendar.coming(at, limit)
     output.answer(_said(environment, calendar, state, at))
-    output.answer(_table(openings, calendar))
+    if openings:
+        output.answer(["", *table(_HEAD, (_row(opening, calendar) for opening in openings))])
+    else:
+        output.answer(["no window opens in the next year"])
     output.document(
         ok=True,
         summary={"checked": len(calendar.allow) + len(calendar.deny), "shown": len(openings)},
@@ -69,17 +72,6 @@ def _said(environment: str, calendar: Calendar, state: State, at: dt.datetime) -
         if opening.lasts(at) <= calendar.cutoff:
             yield f"but nothing is begun in the last {words.rough(calendar.cutoff)} of an opening"
     yield f"it is {words.moment(at, zone)}, {words.moment(at, dt.UTC)}"
-
-
-def _table(openings: Sequence[Opening], calendar: Calendar) -> Iterator[str]:
-    if not openings:
-        yield "no window opens in the next year"
-        return
-    rows = [_HEAD, *(_row(opening, calendar) for opening in openings)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEAD))]
-    yield ""
-    for row in rows:
-        yield "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
 
 
 def _row(opening: Opening, calendar: Calendar) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from meshwright.cli.output import Output, coloured, report
+from meshwright.cli.output import Output, coloured, report, table
 from meshwright.errors import BadInput, MeshwrightError, ProcessError
 
 Capture = pytest.CaptureFixture[str]
@@ -113,3 +113,12 @@ def test_an_error_is_red_on_a_terminal_that_wants_it(capsys: Capture, monkeypatc
     monkeypatch.setenv("NO_COLOR", "1")
     report(Output(), MeshwrightError("no"))
     assert capsys.readouterr().err == "error: no\n"
+
+
+def test_columns_are_as_wide_as_their_widest_and_numbers_end_together() -> None:
+    rows = [("a", "7", "it is so"), ("longer", "10", "")]
+    assert list(table(("id", "+", "why"), rows, {"+"})) == ["id       +  why", "a        7  it is so", "longer  10"]
+
+
+def test_a_table_of_nothing_is_its_head() -> None:
+    assert list(table(("id", "why"), [])) == ["id  why"]
