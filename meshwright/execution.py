@@ -130,10 +130,18 @@ class Execution:
                 self.target.shared.look_again()
                 plan = self._plan(step)
             if not plan.empty:
+                self._note(step)
                 self._run.writing(self._member, plan)
             elif not step.check:
                 self._end_of(step, "unchanged", start)
             return plan
+
+    def _note(self, step: Step) -> None:
+        """The values that a step applies are of a release; one that leads back or away applies none."""
+        if not (step.safe or step.destructive):
+            from meshwright.promotion import kept  # only where something is changed
+
+            kept.noted(self._run, self._member, self.env)
 
     def _plan(self, step: Step) -> Plan:
         """The plan of a step that may be applied."""

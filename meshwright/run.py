@@ -13,7 +13,7 @@ from __future__ import annotations
 import secrets
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from meshwright import kube, lock
@@ -35,13 +35,14 @@ _PATIENCE = 0.5
 @dataclass(eq=False)
 class Member:
     """A list of steps on one target, as a part of a run. `shown` has the plans that were shown, by step; `session` is
-    that with the target's cluster once its Lease is held."""
+    that with the target's cluster once its Lease is held. `kept` names the places that have the release."""
 
     target: Target
     deploy: str
     steps: tuple[str, ...]
     shown: Mapping[str, Plan]
     session: kube.Session | None = None
+    kept: set[str] = field(default_factory=set)
 
 
 class Run:

@@ -13,7 +13,7 @@ from meshwright.environment.loader import Loaded
 from meshwright.environment.problems import Path, dotted
 from meshwright.environment.scalars import resolve
 
-__all__ = ["Shown", "show"]
+__all__ = ["Shown", "scalar", "show"]
 
 # Comments stand in one column, unless a line is longer than this.
 _WIDEST = 72
@@ -69,7 +69,7 @@ def _mapping(values: dict[str, Any], path: Path, sources: dict[Path, str]) -> It
             yield f"{name}:", None
             yield from _indented(_list(value, inner, sources))
         else:
-            yield f"{name}: {_scalar(value)}", inner
+            yield f"{name}: {scalar(value)}", inner
 
 
 def _list(items: list[Any], path: Path, sources: dict[Path, str]) -> Iterator[Row]:
@@ -80,7 +80,7 @@ def _list(items: list[Any], path: Path, sources: dict[Path, str]) -> Iterator[Ro
         elif isinstance(item, list) and item:
             rows = _list(item, inner, sources)
         else:
-            rows = iter([(_scalar(item), inner)])
+            rows = iter([(scalar(item), inner)])
         for number, (text, at) in enumerate(rows):
             yield f"{'  ' if number else '- '}{text}", at
 
@@ -89,7 +89,8 @@ def _indented(rows: Iterator[Row]) -> Iterator[Row]:
     return ((f"  {text}", path) for text, path in rows)
 
 
-def _scalar(value: Any) -> str:
+def scalar(value: Any) -> str:
+    """A value without parts (or an empty mapping or list) as YAML that every reader takes for the same."""
     if isinstance(value, str):
         return _text(value)
     if isinstance(value, bool) or value is None:

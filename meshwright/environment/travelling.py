@@ -26,6 +26,7 @@ STAYS: tuple[tuple[str, str], ...] = (
     ("bookinfo", "hub"),
     ("bookinfo", "timeout"),
     ("resources", "credentials"),
+    ("resources", "secrets"),
     ("resources", "pace"),
     ("resources", "allow_empty"),
 )

@@ -24,7 +24,8 @@ Entry = dict[str, Any]
 
 - started: environment, cluster (uid or null), holder, who {user, sudo_user, machine, kubernetes}, commit {id, dirty} or
   null, reason, approved (digest or null), program, deploy, steps (names), plan (rows); where there are windows, window
-  (how they stood) and override (whether that did not matter)
+  (how they stood) and override (whether that did not matter); where values were applied, release (the digest of
+  `meshwright.release`); of a promotion, promotion {from, skip, approved_by}
 - step: host, step, plan (rows that are new)
 - ended: result, message, hint, steps [{host, step, state, seconds, kept}], plan (rows that are new), checks, cluster,
   kubernetes
@@ -89,6 +90,10 @@ class Record:
     window: str = ""
     """How the environment's windows stood when it began; empty where there are none."""
     override: bool = False
+    release: str = ""
+    """The digest of the release whose values were applied; empty where none were."""
+    promotion: dict[str, Any] | None = None
+    """Of a promotion: from which environment, who approved it, and why one was left out."""
 
     @property
     def seconds(self) -> float | None:
@@ -130,6 +135,8 @@ class Record:
             "reason": self.reason,
             "override": self.override,
             "window": self.window or None,
+            "release": self.release or None,
+            "promotion": self.promotion,
             "approved": self.approved,
             "program": self.program,
             "deploy": self.deploy,
@@ -197,4 +204,6 @@ def _record(name: str, entries: list[Entry], unended: Callable[[str], Result]) -
         notes=tuple(dict.fromkeys(entry["note"] for entry in (start, end) if entry.get("note"))),
         window=start.get("window") or "",
         override=start.get("override") is True,
+        release=start.get("release") or "",
+        promotion=start.get("promotion"),
     )

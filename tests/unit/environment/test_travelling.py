@@ -94,7 +94,7 @@ def test_keys_that_stay_are_in_sections_that_travel() -> None:
     for section, key in STAYS:
         assert section in TRAVELS
         field = Environment.model_fields[section].annotation
-        assert key in field.model_fields or key == "credentials"  # type: ignore[union-attr]
+        assert key in field.model_fields or key in ("credentials", "secrets")  # type: ignore[union-attr]
 
 
 def test_a_text_in_place_of_the_file(project: Callable[..., Project], k3d: str) -> None:
