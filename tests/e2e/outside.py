@@ -11,12 +11,14 @@ from dataclasses import dataclass
 import examples
 import h2.connection
 import h2.events
+import protobuf
+import wsproto
 from owning import Owned
 
 from meshwright import ingress
 from meshwright.kube import exec as kube_exec
 
-DEADLINE = 30
+DEADLINE = 90
 
 
 @dataclass(frozen=True)
@@ -37,10 +39,11 @@ class Outside:
         found = ingress.address(lab.target, lab.env)
         self.host, self.ports = found.host, {"http": found.port, "https": found.secure_port}
 
-    def get(self, host, path="/", *, scheme="http", method="GET", client=None, **headers):
-        """One request. `client` is a file with a certificate and its key, shown to a server that asks for it."""
+    def get(self, host, path="/", *, scheme="http", method="GET", client=None, seconds=30, **headers):
+        """One request. `client` is a file with a certificate and its key, shown to a server that asks for it; `seconds`
+        how long nothing may come."""
         start = time.monotonic()
-        stream = socket.create_connection((self.host, self.ports[scheme]), timeout=10)
+        stream = socket.create_connection((self.host, self.ports[scheme]), timeout=seconds)
         served = ""
         if scheme == "https":
             context = ssl.create_default_context()
@@ -61,44 +64,85 @@ class Outside:
         finally:
             connection.close()
 
-    def on_one_connection(self, host, times, path="/"):
-        """The bodies of so many requests, one after the other, on one HTTP/2 connection."""
-        connection, bodies = h2.connection.H2Connection(), []
-        with socket.create_connection((self.host, self.ports["http"]), timeout=10) as stream:
+    def on_one_connection(self, host, times, path="/", *, body=None, **headers):
+        """The answers to so many requests, one after the other, on one HTTP/2 connection: headers and trailers
+        together, and the body. With a `body` they are POST, with gRPC's content type."""
+        connection = h2.connection.H2Connection()
+        head = {":method": "GET" if body is None else "POST", ":scheme": "http", ":authority": host, ":path": path}
+        head |= {} if body is None else {"content-type": "application/grpc", "te": "trailers"}
+        head |= {name.replace("_", "-"): value for name, value in headers.items()}
+        with socket.create_connection((self.host, self.ports["http"]), timeout=30) as stream:
             connection.initiate_connection()
-            for _ in range(times):
-                number, body, ended = connection.get_next_available_stream_id(), b"", False
-                head = {":method": "GET", ":scheme": "http", ":authority": host, ":path": path}
-                connection.send_headers(number, list(head.items()), end_stream=True)
-                while not ended:
-                    stream.sendall(connection.data_to_send())
-                    for event in connection.receive_data(stream.recv(65536)):
-                        if isinstance(event, h2.events.DataReceived):
-                            body += event.data
-                            connection.acknowledge_received_data(event.flow_controlled_length, number)
-                        ended = ended or isinstance(event, h2.events.StreamEnded)
-                bodies.append(body.decode())
-        return bodies
+            return [_asked(connection, stream, list(head.items()), body) for _ in range(times)]
 
-    def until(self, good, *words, **more):
-        """The answer once `good` holds for it, ten times in a row; the last one when it never does."""
-        deadline, row = time.monotonic() + DEADLINE, 0
+    def call(self, host, method, fields, times=1):
+        """The answers to so many calls of a method of gRPC on one connection: gRPC's status ("" where something else
+        has answered), and the texts of the message's first field."""
+        sent = protobuf.frame(protobuf.message(fields))
+        found = self.on_one_connection(host, times, f"/{method}", body=sent)
+        return [(head.get("grpc-status", ""), protobuf.texts(body)) for head, body in found]
+
+    def websocket(self, host, text, path="/", **headers):
+        """What a server answers to one text, over a WebSocket."""
+        names = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
+        socket_, answered = wsproto.WSConnection(wsproto.ConnectionType.CLIENT), ""
+        with socket.create_connection((self.host, self.ports["http"]), timeout=30) as stream:
+            stream.sendall(socket_.send(wsproto.events.Request(host=host, target=path, extra_headers=names)))
+            while True:
+                received = stream.recv(65536)
+                if not received:
+                    raise ConnectionError("the server has closed the connection")
+                socket_.receive_data(received)
+                for event in socket_.events():
+                    if isinstance(event, wsproto.events.RejectConnection):
+                        raise ConnectionError(f"no WebSocket: {event.status_code}")
+                    if isinstance(event, wsproto.events.AcceptConnection):
+                        stream.sendall(socket_.send(wsproto.events.TextMessage(data=text)))
+                    if isinstance(event, wsproto.events.TextMessage):
+                        answered += event.data
+                        if event.message_finished:
+                            return answered
+
+    def until(self, good, *words, row=5, **more):
+        """The answer once `good` holds for it, so many times in a row; the last one when it never does."""
+        deadline, held = time.monotonic() + DEADLINE, 0
         while True:
             try:
                 answer = self.get(*words, **more)
             except OSError:  # nothing listens there yet
                 answer = Answer(0, {}, "", 0)
-            row = row + 1 if good(answer) else 0
-            if row == 5 or time.monotonic() > deadline:
+            held = held + 1 if good(answer) else 0
+            if held == row or time.monotonic() > deadline:
                 return answer
-            if not row:
+            if not held:
                 time.sleep(0.2)
+
+
+def _asked(connection, stream, head, body):
+    number, headers, answer, ended = connection.get_next_available_stream_id(), {}, b"", False
+    connection.send_headers(number, head, end_stream=body is None)
+    if body is not None:
+        connection.send_data(number, body, end_stream=True)
+    while not ended:
+        stream.sendall(connection.data_to_send())
+        received = stream.recv(65536)
+        if not received:
+            raise ConnectionError("the server has closed the connection")
+        for event in connection.receive_data(received):
+            if isinstance(event, h2.events.ResponseReceived | h2.events.TrailersReceived):
+                headers |= {name.decode(): value.decode() for name, value in event.headers}
+            if isinstance(event, h2.events.DataReceived):
+                answer += event.data
+                connection.acknowledge_received_data(event.flow_controlled_length, number)
+            ended = ended or isinstance(event, h2.events.StreamEnded | h2.events.StreamReset)
+    return headers, answer
 
 
 class Example(Owned):
     """An environment whose objects are those of one page."""
 
     def of(self, page):
+        examples.put_files(self.lab.driver.root, page)
         return self.has(examples.example(page))
 
     def has(self, values):
@@ -148,12 +192,12 @@ def pod_like(lab, namespace, name):
     raise AssertionError(f"{name} is not ready")
 
 
-def settled(ask, wanted):
-    """The answer of `ask` once it is `wanted`, three times in a row; the last one when it never is."""
-    deadline, row = time.monotonic() + DEADLINE, 0
+def settled(ask, wanted, row=3):
+    """The answer of `ask` once it is `wanted`, so many times in a row; the last one when it never is."""
+    deadline, held = time.monotonic() + DEADLINE, 0
     while True:
         answer = ask()
-        row = row + 1 if answer == wanted else 0
-        if row == 3 or time.monotonic() > deadline:
+        held = held + 1 if answer == wanted else 0
+        if held == row or time.monotonic() > deadline:
             return answer
         time.sleep(0.3)
