@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["PROXY", "finished", "injected_namespace", "name", "proxy", "proxy_ready", "ready", "wants_sidecar"]
+__all__ = [
+    "INJECT",
+    "PROXY",
+    "REVISION",
+    "finished",
+    "injected_namespace",
+    "name",
+    "proxy",
+    "proxy_ready",
+    "ready",
+    "wants_sidecar",
+]
 
 Object = dict[str, Any]
 
@@ -13,7 +24,9 @@ PROXY = "istio-proxy"
 
 # Namespaces in which istiod never injects (IgnoredNamespaces in istio.io/istio, pkg/kube/inject).
 _SYSTEM = frozenset({"kube-system", "kube-public", "kube-node-lease", "local-path-storage"})
-_INJECTION, _REVISION, _INJECT = "istio-injection", "istio.io/rev", "sidecar.istio.io/inject"
+_INJECTION = "istio-injection"
+REVISION, INJECT = "istio.io/rev", "sidecar.istio.io/inject"
+"""Labels that ask for a sidecar: of a revision, and at all."""
 
 
 def name(pod: Object) -> str:
@@ -55,7 +68,7 @@ def injected_namespace(labels: Object) -> bool:
     """True when pods of a namespace with these labels get a sidecar unless they refuse it. istio-injection wins over
     istio.io/rev."""
     injection = labels.get(_INJECTION)
-    return injection == "enabled" if injection else bool(labels.get(_REVISION))
+    return injection == "enabled" if injection else bool(labels.get(REVISION))
 
 
 def wants_sidecar(pod: Object, namespace: Object) -> bool:
@@ -69,10 +82,10 @@ def wants_sidecar(pod: Object, namespace: Object) -> bool:
     if metadata["namespace"] in _SYSTEM or pod["spec"].get("hostNetwork"):
         return False
     # The label is looked at by the webhook's selector and wins; the annotation is its older form.
-    said = labels.get(_INJECT) or annotations.get(_INJECT)
+    said = labels.get(INJECT) or annotations.get(INJECT)
     if said == "false":
         return False
     if injected_namespace(around):
         return True
-    asked = labels.get(_INJECT) == "true" or bool(labels.get(_REVISION))
+    asked = labels.get(INJECT) == "true" or bool(labels.get(REVISION))
     return asked and _INJECTION not in around

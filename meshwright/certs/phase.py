@@ -28,6 +28,7 @@ from meshwright.kube import Session
 
 __all__ = [
     "CASE",
+    "MODE",
     "NEW",
     "OLD",
     "STANDBY",
@@ -72,17 +73,18 @@ _NEXT = {
 _WAIT = "wait until the gate holds; what has not followed is listed"
 
 
-CASE = "meshwright/change"
-"""Its annotation with the kind of change."""
+CASE, MODE = "meshwright/change", "meshwright/mode"
+"""Its annotations with the kind of change, and with how slow proxies follow."""
 
 
 @dataclass(frozen=True)
 class Intention:
-    """What the standby Secret says about a change: the sha256 of both roots, and its kind ("" without one)."""
+    """What the standby Secret says about a change: the sha256 of both roots, its kind and its mode ("" without)."""
 
     old: str
     new: str
     case: str = ""
+    mode: str = ""
 
 
 @dataclass(frozen=True)
@@ -193,7 +195,9 @@ def intention(live: Session, namespace: str) -> Intention | None:
     found = live.get("v1", "Secret", STANDBY, namespace)
     said = {} if found is None else found["metadata"].get("annotations") or {}
     del found
-    return Intention(said[OLD], said[NEW], said.get(CASE, "")) if OLD in said and NEW in said else None
+    return (
+        Intention(said[OLD], said[NEW], said.get(CASE, ""), said.get(MODE, "")) if OLD in said and NEW in said else None
+    )
 
 
 def where(live: Session, report: Report) -> Position:

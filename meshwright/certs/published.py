@@ -10,7 +10,8 @@ from typing import Any
 from meshwright.certs.certificate import BrokenBundle, bundle
 from meshwright.certs.mesh import ROOT_CONFIGMAP, Mesh, true
 from meshwright.certs.place import Place
-from meshwright.errors import Forbidden, MeshwrightError, Unreachable
+from meshwright.certs.selectors import matches
+from meshwright.errors import Forbidden, Unreachable
 from meshwright.kube import Session
 
 __all__ = ["config_maps", "managed", "trust_bundle", "webhooks"]
@@ -107,26 +108,4 @@ def managed(space: Object, selectors: list[Object]) -> bool:
     if "deletionTimestamp" in metadata or metadata["name"] in _IGNORED:
         return False
     labels = metadata.get("labels") or {}
-    return not selectors or any(_matches(selector, labels) for selector in selectors)
-
-
-def _matches(selector: Object, labels: Object) -> bool:
-    """A label selector of Kubernetes."""
-    if any(labels.get(key) != value for key, value in (selector.get("matchLabels") or {}).items()):
-        return False
-    return all(_holds(each, labels) for each in selector.get("matchExpressions") or [])
-
-
-def _holds(expression: Object, labels: Object) -> bool:
-    key, values = expression["key"], expression.get("values") or []
-    match expression["operator"]:
-        case "In":
-            return labels.get(key) in values
-        case "NotIn":
-            return labels.get(key) not in values
-        case "Exists":
-            return key in labels
-        case "DoesNotExist":
-            return key not in labels
-        case other:
-            raise MeshwrightError(f"discoverySelectors of the mesh config have an unknown operator {other}")
+    return not selectors or any(matches(selector, labels) for selector in selectors)

@@ -15,11 +15,12 @@ from meshwright.certs.authority import SELF_SIGNED_SECRET
 from meshwright.certs.certificate import pem
 from meshwright.certs.contents import Ca, Case
 from meshwright.certs.making import held
-from meshwright.certs.phase import CASE, NEW, OLD, STANDBY
+from meshwright.certs.modes import Mode, mode_of
+from meshwright.certs.phase import CASE, MODE, NEW, OLD, STANDBY
 from meshwright.errors import MeshwrightError, Refused
 from meshwright.kube import ApiError, Session
 
-__all__ = ["Standby", "forget", "keep", "of_secret", "read", "secret"]
+__all__ = ["Standby", "follow", "forget", "keep", "of_secret", "read", "secret"]
 
 Object = dict[str, Any]
 
@@ -29,11 +30,12 @@ _SIDES = ("old", "new")
 
 @dataclass(frozen=True)
 class Standby:
-    """A change that was begun: what kind, and both CAs with their keys."""
+    """A change that was begun: what kind, both CAs with their keys, and how slow proxies follow."""
 
     case: Case
     old: Ca
     new: Ca
+    mode: Mode = Mode.LIVE
 
     def __repr__(self) -> str:
         return f"<{self.case}: {self.old!r} to {self.new!r}>"
@@ -54,6 +56,7 @@ def secret(change: Standby, namespace: str) -> Object:
         OLD: change.old.root.sha256,
         NEW: change.new.root.sha256,
         CASE: change.case.name,
+        MODE: change.mode.value,
         _HELD_IN: change.old.secret,
     }
     metadata = {"name": STANDBY, "namespace": namespace, "annotations": annotations}
@@ -72,7 +75,7 @@ def of_secret(found: Object) -> Standby:
     if (old.root.sha256, new.root.sha256) != (said.get(OLD), said.get(NEW)):
         raise MeshwrightError(f"{where} has not the roots that its annotations name")
     kept = Ca(old.root, old.signer, old.chain, old.key, said.get(_HELD_IN, ""), old.roots_text)
-    return Standby(Case[said[CASE]], kept, Ca(new.root, new.signer, new.chain, new.key))
+    return Standby(Case[said[CASE]], kept, Ca(new.root, new.signer, new.chain, new.key), mode_of(said.get(MODE, "")))
 
 
 def _side(side: str, data: dict[str, str], namespace: str, where: str) -> Ca:
@@ -100,6 +103,11 @@ def keep(live: Session, change: Standby, namespace: str) -> None:
             f"Secret {namespace}/{STANDBY} is there: a change of the root was begun and not finished",
             hint="`meshwright certs status` says where it stands; go on with it, or take it back",
         ) from None
+
+
+def follow(live: Session, namespace: str, mode: Mode) -> None:
+    """Keeps another mode for the change that is under way: whoever goes on with it does so in this one."""
+    live.patch("v1", "Secret", STANDBY, namespace, body={"metadata": {"annotations": {MODE: mode.value}}})
 
 
 def forget(live: Session, namespace: str) -> bool:

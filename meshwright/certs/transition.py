@@ -2,24 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from meshwright import cluster
-from meshwright.certs import asked, candidate, inventory, moving, phase, readiness, standby, trust
+from meshwright.certs import (
+    asked,
+    candidate,
+    enabling,
+    injected,
+    inventory,
+    machines,
+    modes,
+    moving,
+    phase,
+    planning,
+    readiness,
+    standby,
+    trust,
+    workloads,
+)
+from meshwright.certs.authority import PLUGGED_SECRET, SELF_SIGNED_SECRET, Authority
 from meshwright.certs.contents import Ca, Case
 from meshwright.certs.contents import Step as At
 from meshwright.certs.finding import Finding
+from meshwright.certs.mesh import Mesh
 from meshwright.certs.mesh import session as opened
-from meshwright.certs.mesh import true
+from meshwright.certs.modes import Mode
 from meshwright.certs.moving import Mover
 from meshwright.certs.phase import Intention, Phase, Position
+from meshwright.certs.restarting import Restarter
 from meshwright.certs.standby import Standby
 from meshwright.check import State
 from meshwright.environment import Environment
-from meshwright.errors import Exit, Forbidden, MeshwrightError, Refused
+from meshwright.errors import Exit, Forbidden, MeshwrightError, Refused, Unverified
 from meshwright.kube import Session
-from meshwright.plan import Action, Blocked, Change, Field, Plan, digest
+from meshwright.plan import Action, Blocked, Change, Plan, digest
 from meshwright.step import Step
 from meshwright.target import Target
 
@@ -28,13 +46,8 @@ __all__ = ["rollback", "transition"]
 _NAME, _BACK = "certs-transition", "certs-rollback"
 
 _ORDER = (At.OLD, At.BOTH_SIGN_OLD, At.BOTH_SIGN_NEW, At.NEW)
-_WAYS = {
-    At.OLD: "trust the old root alone",
-    At.BOTH_SIGN_OLD: "trust both roots, sign with the old one",
-    At.BOTH_SIGN_NEW: "trust both roots, sign with the new one",
-    At.NEW: "trust the new root alone",
-}
 _NOT_MADE = "a new root, made when this is applied"
+_ENABLE = "enable"
 
 
 def _look(live: Session, env: Environment) -> tuple[trust.Report, Position, Intention | None]:
@@ -48,10 +61,11 @@ def _plan(target: Target, env: Environment) -> Plan:
     if live is None:
         return Plan(_NAME, digest([_NAME, to]), after="cluster")
     report, at, meant = _look(live, env)
+    mode = modes.mode_of(target.shared.options.mode, meant.mode if meant else "")
     if meant is None and to == asked.FORGET:
         return Plan(_NAME, digest([_NAME, to]), checked=1, notes=("no change of the root is under way",))
     if meant is None:
-        return _beginning(target, env, live, report, at, to)
+        return _beginning(target, env, live, report, at, to, mode)
     if to == asked.FORGET:
         return _forgetting(env, at)
     if to and not asked.same(target, to, meant):
@@ -59,17 +73,19 @@ def _plan(target: Target, env: Environment) -> Plan:
             f"another change of the root is under way ({at.phase}), so none to {to} can begin",
             hint="Go on with it without --to, or take it back: `meshwright certs rollback`",
         )
-    return _going(_NAME, at, meant, _ahead(at, meant.case), report)
+    return _going(_NAME, live, at, meant, _ahead(at, meant.case), report, mode)
 
 
-def _beginning(target: Target, env: Environment, live: Session, report: trust.Report, at: Position, to: str) -> Plan:
+def _beginning(
+    target: Target, env: Environment, live: Session, report: trust.Report, at: Position, to: str, mode: Mode
+) -> Plan:
     if not to:
         raise MeshwrightError(
             f"no change of the root of {env.name} is under way, and none was asked for",
             hint=f"Say where to, with --to: {asked.TO}",
             exit_code=Exit.USAGE,
         )
-    authority = report.seen.authority
+    authority, mesh = report.seen.authority, report.seen.mesh
     if authority is None:
         assert report.seen.refused is not None
         raise report.seen.refused
@@ -77,36 +93,79 @@ def _beginning(target: Target, env: Environment, live: Session, report: trust.Re
     new = asked.from_folder(target, to, key=False) if to.startswith(asked.FILES) else None
     if new is not None and authority.roots == {new.root} and at.stable:
         return Plan(_NAME, digest([_NAME, to]), checked=1, notes=("the mesh has this root already",))
-    versions = inventory.check(live, env)
+    missing = enabling.missing(mesh, env) if mode is Mode.LIVE else []
+    if mode is Mode.LIVE and not missing and (without := modes.slow(mesh)):
+        missing = enabling.opposed(mesh, without)
+        if not missing:
+            return _enabling(live, mesh, report)
     secrets, found = _secrets(live, env)
-    found += readiness.findings(case, report, at, versions, secrets)
-    found += _live_mode(report, versions)
+    found += readiness.findings(case, report, at, inventory.check(live, env), secrets)
+    found += [*missing, *machines.findings(live), *injected.findings(live, mesh)]
     if new is not None:
         alone = next(iter(authority.roots)) if len(authority.roots) == 1 else None
         old = Ca(alone, authority.signer or alone, (), "") if alone else None
         found += candidate.findings(new, old, report.seen.now, asked.LEAF_LIFE, case, key=False)
-    bad = [each for each in found if each.state in (State.FAILED, State.NOT_VERIFIED)]
     root = next(iter(authority.roots), None)
     steps = [step for step in _ORDER[1:] if not (case is Case.EXTEND and step is At.BOTH_SIGN_NEW)]
+    ahead = planning.way(live, report, mode, case, steps, _written(case, authority))
+    why = "it keeps both CAs until it is over"
+    bad = [each for each in found if each.state in (State.FAILED, State.NOT_VERIFIED)]
+    blocked = Blocked(f"{bad[0].subject}: {bad[0].detail}", bad[0].hint) if bad else None
     changes = [
-        Change(
-            Action.ADD, "Secret", f"{env.istio.namespace}/{phase.STANDBY}", why="it keeps both CAs until it is over"
-        ),
-        *_changes(steps, root.label if root else "?", new.root.label if new else _NOT_MADE),
+        Change(Action.ADD, "Secret", f"{env.istio.namespace}/{phase.STANDBY}", why=why, blocked=blocked),
+        *planning.phases(ahead, root.label if root else "?", new.root.label if new else _NOT_MADE),
+        *planning.restarts(ahead, env.istio.namespace, [plane.name for plane in mesh.planes]),
     ]
-    if bad:
-        first = Blocked(f"{bad[0].subject}: {bad[0].detail}", bad[0].hint)
-        changes[0] = Change(changes[0].action, changes[0].kind, changes[0].name, why=changes[0].why, blocked=first)
     notes = [f"{each.subject}: {each.detail}" for each in found if each.state is State.WARNING]
     notes += [f"{each.subject}: {each.detail}" for each in bad[1:]]
-    wanted = digest([_NAME, to, new.root.sha256 if new else "", root.sha256 if root else ""])
+    notes += planning.notes(ahead, report)
+    wanted = digest([_NAME, to, mode, new.root.sha256 if new else "", root.sha256 if root else ""])
     return Plan(_NAME, wanted, tuple(changes), checked=len(report.findings), notes=tuple(notes))
+
+
+def _written(case: Case, authority: Authority | None) -> str:
+    """The Secret that a change of this kind writes."""
+    if case is Case.EXTEND:
+        return authority.secret.rpartition("/")[2] if authority else "?"
+    return SELF_SIGNED_SECRET if case is Case.IN_PLACE else PLUGGED_SECRET
+
+
+def _enabling(live: Session, mesh: Mesh, report: trust.Report) -> Plan:
+    """Proxies that were started before both settings were there: a plan of its own, and the change comes after it."""
+    held = planning.kept(mesh, modes.slow(mesh), workloads.read(live))
+    first = Change(
+        Action.CHANGE,
+        "Mesh",
+        mesh.namespace,
+        why=f"enabling live changes of the root costs ONE rolling restart of {len(held)} workloads; the change of the "
+        "root itself comes after it: run this again then",
+    )
+    changes = [first, *(planning.restart(each, ["once"]) for each in held)]
+    about = [f"{each.subject}: {each.detail}" for each in planning.gateways(held)]
+    notes = [*about, "or without it: --mode restart (in every phase), --mode patient (no restarts, and half-lives)"]
+    wanted = digest([_NAME, _ENABLE])
+    return Plan(_NAME, wanted, tuple(changes), checked=len(report.findings), notes=tuple(notes), payload=_ENABLE)
+
+
+def _enable(target: Target, env: Environment, live: Session) -> None:
+    """Restarts who was started without the settings. Raises Unverified: some lack them still."""
+    report, _, _ = _look(live, env)
+    mesh = report.seen.mesh
+    held = planning.kept(mesh, modes.slow(mesh), workloads.read(live))
+    Restarter(live, env.istio.timeout, target.say).restart(held, enabling.mark(live, mesh))
+    left = modes.slow(trust.verify(live, env, asked.now()).seen.mesh)
+    if left:
+        raise Unverified(
+            f"{len(left)} proxies still lack {modes.XDS_AGENT}, first {left[0]}",
+            hint="Restart what keeps them, or change the root with --mode restart",
+        )
+    target.say("every proxy takes new roots over while it runs: now the root can be changed, by running this again")
 
 
 def _secrets(live: Session, env: Environment) -> tuple[list[dict[str, Any]], list[Finding]]:
     """The CA Secrets without their content, and those of other clusters, which few may list."""
     namespace, found = env.istio.namespace, []
-    for name in ("cacerts", "istio-ca-secret"):
+    for name in (PLUGGED_SECRET, SELF_SIGNED_SECRET):
         secret = live.get("v1", "Secret", name, namespace)
         if secret is not None:
             del secret["data"]
@@ -117,31 +176,6 @@ def _secrets(live: Session, env: Environment) -> tuple[list[dict[str, Any]], lis
         text = "it may not be asked whether the mesh has other clusters; if it has, they must be changed with this one"
         return found, [Finding(State.WARNING, "other clusters", text)]
     return found, []
-
-
-def _live_mode(report: trust.Report, versions: inventory.Report) -> list[Finding]:
-    """Nothing restarts workloads here: so all must take new roots over while they run."""
-    without = [part for part in versions.parts if part.kind in ("sidecar", "gateway", "waypoint") and not part.live]
-    if true(report.seen.mesh.setting("ISTIO_MULTIROOT_MESH")) and not without:
-        return []
-    text = f"istiod lacks ISTIO_MULTIROOT_MESH, or proxies PROXY_CONFIG_XDS_AGENT ({len(without)} of them)"
-    hint = "Set both in istio.values and istio.meshConfig, apply, and restart the workloads once, before the change"
-    return [Finding(State.FAILED, "live change of roots", text, hint)]
-
-
-def _changes(steps: Sequence[At], old: str, new: str) -> list[Change]:
-    trusted = {At.OLD: [old], At.BOTH_SIGN_OLD: [old, new], At.BOTH_SIGN_NEW: [old, new], At.NEW: [new]}
-    signs = {At.OLD: old, At.BOTH_SIGN_OLD: old, At.BOTH_SIGN_NEW: new, At.NEW: new}
-    return [
-        Change(
-            Action.CHANGE,
-            "Phase",
-            step.value,
-            (Field("trusted", None, trusted[step]), Field("signs", None, signs[step])),
-            f"{_WAYS[step]}; then everything must have followed, seen twice",
-        )
-        for step in steps
-    ]
 
 
 def _ahead(at: Position, case: str) -> list[At]:
@@ -160,17 +194,25 @@ def _at(at: Position) -> At:
     return moving.STEPS[at.phase]
 
 
-def _going(name: str, at: Position, meant: Intention, steps: list[At], report: trust.Report) -> Plan:
+def _going(
+    name: str, live: Session, at: Position, meant: Intention, steps: list[At], report: trust.Report, mode: Mode
+) -> Plan:
     known = {each.sha256: each.label for each in report.expected.known | report.expected.roots}
     old, new = known.get(meant.old, meant.old[:12]), known.get(meant.new, meant.new[:12])
-    changes = _changes(steps, old, new)
-    if not at.stable:
-        why = f"its gate does not hold yet: {len(at.waiting)} have not followed"
-        changes.insert(0, Change(Action.CHANGE, "Phase", f"{_at(at).value} (now)", why=why))
+    case, authority = Case[meant.case], report.seen.authority
+    now = None if at.stable else _at(at)
+    ahead = planning.way(live, report, mode, case, steps, _written(case, authority), now)
+    changes = planning.phases(ahead, old, new)
     notes = [f"the mesh stands at {at.phase}"]
-    if not changes:
+    if not at.stable:
+        notes.append(f"{len(at.waiting)} have not followed yet")
+    if changes:
+        namespace = report.seen.mesh.namespace
+        changes += planning.restarts(ahead, namespace, [plane.name for plane in report.seen.mesh.planes])
+        notes += planning.notes(ahead, report)
+    else:
         notes.append(f"the old key waits in Secret {phase.STANDBY}; --to {asked.FORGET} deletes it, and the way back")
-    wanted = digest([name, meant.old, meant.new])
+    wanted = digest([name, mode, meant.old, meant.new])
     return Plan(name, wanted, tuple(changes), checked=len(report.findings), notes=tuple(notes))
 
 
@@ -185,28 +227,33 @@ def _forgetting(env: Environment, at: Position) -> Plan:
     return Plan(_NAME, digest([_NAME, asked.FORGET]), (change,), checked=1)
 
 
-def _apply(target: Target, env: Environment, _plan: Plan) -> None:
+def _apply(target: Target, env: Environment, plan: Plan) -> None:
     live, to, namespace = opened(target, env), target.shared.options.to, env.istio.namespace
     if to == asked.FORGET:
         standby.forget(live, namespace)
         return
+    if plan.payload == _ENABLE:
+        _enable(target, env, live)
+        return
     if to and standby.read(live, namespace) is None:
-        standby.keep(live, asked.made(target, env, live, to), namespace)
-    change = standby.read(live, namespace)
-    if change is None:
-        raise Refused(
-            "the standby Secret is gone: somebody else has ended this change", hint="`meshwright certs status`"
-        )
-    moving.forward(Mover(live, env, change, target.say))
+        mode = modes.mode_of(target.shared.options.mode)
+        standby.keep(live, replace(asked.made(target, env, live, to), mode=mode), namespace)
+    moving.forward(_mover(target, env, live))
     target.say(f"the old key waits in Secret {namespace}/{phase.STANDBY} until `--to {asked.FORGET}`")
 
 
-def _kept(live: Session, namespace: str) -> Standby:
-    change = standby.read(live, namespace)
+def _mover(target: Target, env: Environment, live: Session) -> Mover:
+    """What moves the change that was begun, in the mode that is asked for. Raises Refused: there is none."""
+    change: Standby | None = standby.read(live, env.istio.namespace)
     if change is None:
         hint = "`meshwright certs status` says where the mesh stands"
         raise Refused("the standby Secret is gone: somebody else has ended this change", hint=hint)
-    return change
+    mode = modes.mode_of(target.shared.options.mode, change.mode)
+    if mode is not change.mode:
+        standby.follow(live, env.istio.namespace, mode)
+    mover = Mover(live, env, replace(change, mode=mode), target.say)
+    mover.safe_point = target.shared.safe_point
+    return mover
 
 
 def _plan_back(target: Target, env: Environment) -> Plan:
@@ -219,30 +266,27 @@ def _plan_back(target: Target, env: Environment) -> Plan:
             f"no change of the root of {env.name} is under way, so there is nothing to take back",
             hint=f"It needs Secret {phase.STANDBY}, which a change keeps until `--to {asked.FORGET}`",
         )
-    plan = _going(_BACK, at, meant, _behind(at, meant.case), report)
+    mode = modes.mode_of(target.shared.options.mode, meant.mode)
+    plan = _going(_BACK, live, at, meant, _behind(at, meant.case), report, mode)
     namespace = env.istio.namespace
     ends = []
     if meant.case == Case.PLUG_IN.name:
         why = "istiod is on its own CA again, and is restarted for that"
-        ends.append(Change(Action.DESTROY, "Secret", f"{namespace}/cacerts", why=why))
+        ends.append(Change(Action.DESTROY, "Secret", f"{namespace}/{PLUGGED_SECRET}", why=why))
     ends.append(Change(Action.DESTROY, "Secret", f"{namespace}/{phase.STANDBY}", why="the change is over"))
-    return Plan(_BACK, plan.desired, (*plan.changes, *ends), checked=plan.checked, notes=plan.notes[:1])
+    told = [note for note in plan.notes if asked.FORGET not in note]
+    return Plan(_BACK, plan.desired, (*plan.changes, *ends), checked=plan.checked, notes=tuple(told))
 
 
 def _apply_back(target: Target, env: Environment, _plan: Plan) -> None:
     live, namespace = opened(target, env), env.istio.namespace
-    change = standby.read(live, namespace)
-    if change is None:
-        raise Refused(
-            "the standby Secret is gone: somebody else has ended this change", hint="`meshwright certs status`"
-        )
-    mover = Mover(live, env, change, target.say)
+    mover = _mover(target, env, live)
     held = moving.back(mover)
     used = held.report.seen.authority
-    if change.case is Case.PLUG_IN and used is not None and used.secret == f"{namespace}/cacerts":
+    if mover.change.case is Case.PLUG_IN and used is not None and used.secret == f"{namespace}/{PLUGGED_SECRET}":
         # Here, and only here, a CA Secret is deleted: what istiod falls back to has the same root and key.
-        live.delete("v1", "Secret", "cacerts", namespace)
-        mover.restart()
+        live.delete("v1", "Secret", PLUGGED_SECRET, namespace)
+        mover.restart(f"{At.OLD}-without-{used.used.version if used.used else PLUGGED_SECRET}")
         mover.gate(At.OLD)
     standby.forget(live, namespace)
 

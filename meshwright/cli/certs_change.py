@@ -20,6 +20,14 @@ __all__ = ["rollback", "transition"]
 
 
 _plan_option = click.option("--plan", "plan_only", is_flag=True, help="Show the phases and stop.")
+_mode_option = click.option(
+    "--mode",
+    type=click.Choice(["live", "restart", "patient"]),
+    default=None,
+    help="How proxies follow that learn a new root only with their next certificate. live: there are none (default; "
+    "where there are, enabling it is planned first). restart: what keeps them is restarted in each phase. patient: "
+    "nobody is restarted, each phase waits for half of a certificate's life. What was begun goes on in its own mode.",
+)
 _yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
 
 
@@ -39,18 +47,25 @@ _yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
     help="new-self-signed: a new root of istiod's own. extend: the same key with a longer life. cacerts:DIR: the CA in "
     "DIR (ca-cert.pem, ca-key.pem, cert-chain.pem, root-cert.pem). forget: delete the standby Secret, when it is over.",
 )
+@_mode_option
 @_plan_option
 @_yes_option
 @reason_option
 @override_option
 def transition(
-    environment: str, as_json: bool, to: str, plan_only: bool, yes: bool, reason: str, override: bool
+    environment: str,
+    as_json: bool,
+    to: str,
+    mode: str | None,
+    plan_only: bool,
+    yes: bool,
+    reason: str,
+    override: bool,
 ) -> int:
     """Plans, stops with 0 when there is nothing to do, else runs deploys/certs_transition.py as it was approved."""
     output = Output(as_json, "certs transition", environment)
-    return _change(
-        output, environment, "certs_transition", Options(to=to, reason=reason, override=override), plan_only, yes
-    )
+    options = Options(to=to, mode=mode or "", reason=reason, override=override)
+    return _change(output, environment, "certs_transition", options, plan_only, yes)
 
 
 @click.command(
@@ -60,13 +75,14 @@ def transition(
 )
 @environment_argument
 @json_option
+@_mode_option
 @_plan_option
 @_yes_option
 @reason_option
-def rollback(environment: str, as_json: bool, plan_only: bool, yes: bool, reason: str) -> int:
+def rollback(environment: str, as_json: bool, mode: str | None, plan_only: bool, yes: bool, reason: str) -> int:
     """Plans, and runs deploys/certs_rollback.py as it was approved. No window refuses it."""
     output = Output(as_json, "certs rollback", environment)
-    return _change(output, environment, "certs_rollback", Options(reason=reason), plan_only, yes)
+    return _change(output, environment, "certs_rollback", Options(mode=mode or "", reason=reason), plan_only, yes)
 
 
 def _change(output: Output, environment: str, deploy: str, options: Options, plan_only: bool, yes: bool) -> int:

@@ -26,6 +26,7 @@ from meshwright.kube import portforward
 Object = dict[str, Any]
 
 VERSION = "1.30.3"
+MESH = "{trustDomain: cluster.local, defaultConfig: {proxyMetadata: {PROXY_CONFIG_XDS_AGENT: 'true'}}}"
 
 
 @dataclass
@@ -101,6 +102,15 @@ def _entry(name: str, chain: Any, roots: Any) -> Object | None:
     return {"name": name, "last_updated": "2026-11-22T19:13:52.158Z", "secret": secret}
 
 
+def injected(obj: Object) -> Object:
+    """What istiod's webhook makes of a pod that asks for a sidecar."""
+    if obj["kind"] == "Pod" and obj["metadata"]["labels"].get("sidecar.istio.io/inject") == "true":
+        obj["spec"].setdefault("initContainers", []).append({"name": "istio-proxy", "restartPolicy": "Always"})
+        roots = {"name": "istiod-ca-cert", "configMap": {"name": "istio-ca-root-cert"}}
+        obj["spec"].setdefault("volumes", []).append(roots)
+    return obj
+
+
 def plane(name: str = "istiod", revision: str = "default", **settings: str) -> Object:
     """A Deployment of istiod with these settings."""
     labels = {"app": "istiod", "istio.io/rev": revision}
@@ -136,9 +146,10 @@ def made(monkeypatch: pytest.MonkeyPatch) -> World:
                 if container["name"] == "istio-proxy":
                     container["env"] = [{"name": "PROXY_CONFIG_XDS_AGENT", "value": "true"}]
                     container.setdefault("args", ["proxy", "sidecar"])
-    session.put(objects.made("v1", "ConfigMap", "istio", "istio-system", data={"mesh": "trustDomain: cluster.local"}))
+    session.put(objects.made("v1", "ConfigMap", "istio", "istio-system", data={"mesh": MESH}))
     for key in [key for key in session.objects if key[1].endswith("WebhookConfiguration")]:
         del session.objects[key]
+    session.defaults = injected
     root = make("cluster.local")
     session.put(self_signed(root))
     world = World(session, environment(), root, root)

@@ -98,6 +98,7 @@ class FakeSession(Session):
         self.unknown: set[tuple[str, str]] = set()
         self.defaults = defaults
         self.writes: list[Object] = []
+        self.patches: list[tuple[str, str, str, Object]] = []
         self.deletes: list[tuple[str, str, str, str]] = []
         self.asked: list[str] = []
         self.who = Identity(UID, CA)
@@ -216,7 +217,11 @@ class FakeSession(Session):
     ) -> Object:
         if obj["apiVersion"] == "authorization.k8s.io/v1":
             return self._reviewed(obj)
-        self._ask(f"create {obj['kind']} {obj['metadata'].get('name', '')}".rstrip())
+        verb = "try" if dry_run else "create"
+        self._ask(f"{verb} {obj['kind']} {obj['metadata'].get('name', '')}".rstrip())
+        if dry_run:
+            tried = copy.deepcopy(obj)
+            return self.defaults(tried) if self.defaults else tried
         self.guard()
         if obj["kind"] == "SelfSubjectReview":
             return {**obj, "status": {"userInfo": {"username": self.user}}}
@@ -254,6 +259,30 @@ class FakeSession(Session):
         if there["metadata"].get("resourceVersion") != obj["metadata"].get("resourceVersion"):
             raise ApiError("it was changed", status=409, body={"reason": "Conflict"})
         return self._stored(obj)
+
+    def patch(
+        self,
+        api_version: str,
+        kind: str,
+        name: str,
+        namespace: str | None = None,
+        *,
+        body: Any,
+        **_more: Any,
+    ) -> Object:
+        """A merge patch. `patches` has those that changed something, as (kind, namespace, name, body)."""
+        self._ask(f"patch {kind} {name}")
+        self.guard()
+        key = (api_version, kind, namespace or "", name)
+        if key not in self.objects:
+            raise ApiError("it is gone", status=404, body={"reason": "NotFound"})
+        before = copy.deepcopy(self.objects[key])
+        for path, value in _leaves(body):
+            _drop(self.objects[key], path) if value is None else _set(self.objects[key], path, value)
+        if self.objects[key] != before:
+            self.patches.append((kind, namespace or "", name, copy.deepcopy(body)))
+            self._bump(key)
+        return copy.deepcopy(self.objects[key])
 
     def delete(
         self,

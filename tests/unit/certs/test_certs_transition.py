@@ -71,6 +71,7 @@ def names(plan: Plan) -> list[str]:
 
 
 STAND, FORGET = "Secret istio-system/meshwright-ca-standby", "- Secret istio-system/meshwright-ca-standby"
+ISTIOD = "~ Deployment istio-system/istiod"
 PHASES = ["~ Phase P1", "~ Phase P2", "~ Phase P3"]
 BACK = ["~ Phase P2", "~ Phase P1", "~ Phase P0"]
 
@@ -78,9 +79,9 @@ BACK = ["~ Phase P2", "~ Phase P1", "~ Phase P0"]
 @pytest.mark.parametrize(
     ("to", "phases", "back"),
     [
-        ("new-self-signed", PHASES, [*BACK, FORGET]),
-        ("cacerts:ca", PHASES, [*BACK, "- Secret istio-system/cacerts", FORGET]),
-        ("extend", ["~ Phase P1", "~ Phase P3"], ["~ Phase P2", "~ Phase P0", FORGET]),
+        ("new-self-signed", [*PHASES, ISTIOD], [*BACK, ISTIOD, FORGET]),
+        ("cacerts:ca", [*PHASES, ISTIOD], [*BACK, "- Secret istio-system/cacerts", FORGET]),
+        ("extend", ["~ Phase P1", "~ Phase P3", ISTIOD], ["~ Phase P2", "~ Phase P0", ISTIOD, FORGET]),
     ],
 )
 def test_there_and_back_and_nothing_left_to_do(mesh: Any, to: str, phases: list[str], back: list[str]) -> None:
@@ -116,9 +117,9 @@ def test_a_plan_shows_both_roots_and_binds_them(mesh: Any) -> None:
     plan = mesh.go(transition.transition, "cacerts:ca", only=True)
     both = [mesh.root.certificate.label, NEW.certificate.label]
     fields = {change.name: [field.after for field in change.fields] for change in plan.changes}
-    assert fields["P1"] == [both, both[0]]
-    assert fields["P2"] == [both, both[1]]
-    assert fields["P3"] == [[both[1]], both[1]]
+    assert fields["P1"] == ["Secret cacerts", both, both[0], ["istiod"]]
+    assert fields["P2"] == ["Secret cacerts", both, both[1], "nothing"]
+    assert fields["P3"] == ["Secret cacerts", [both[1]], both[1], "nothing"]
     assert mesh.go(transition.transition, "cacerts:ca", only=True).digest == plan.digest
     other = make("Other")
     (mesh.folder / "root-cert.pem").write_text(other.pem)
@@ -192,7 +193,7 @@ def test_a_killed_run_goes_on_without_being_told_where_to(mesh: Any, monkeypatch
     monkeypatch.setattr(mesh.session, "replace", killed)
     with pytest.raises(KeyboardInterrupt):
         mesh.go(transition.transition, "new-self-signed")
-    assert names(mesh.go(transition.transition)) == PHASES[1:]
+    assert names(mesh.go(transition.transition)) == [*PHASES[1:], ISTIOD]
     assert mesh.go(transition.transition).empty
 
 

@@ -127,7 +127,9 @@ def test_a_transition_shows_its_phases(run: Any, changing: Any) -> None:
         ["Phase", "P1"],
         ["Phase", "P2"],
         ["Phase", "P3"],
+        ["Deployment", "istio-system/istiod"],
     ]
+    assert "in mode live it takes about: P1" in ran.out
     document = run("certs", "transition", "lab", "--to", "new-self-signed", "--plan", "--json").document
     assert (document["summary"]["add"], document["summary"]["change"]) == (1, 3)
     assert run("certs", "transition", "lab").code == Exit.USAGE
