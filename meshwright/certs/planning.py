@@ -91,7 +91,8 @@ def phases(ahead: Way, old: str, new: str) -> list[Change]:
     trusted = {At.OLD: [old], At.BOTH_SIGN_OLD: [old, new], At.BOTH_SIGN_NEW: [old, new], At.NEW: [new]}
     signs = {At.OLD: old, At.BOTH_SIGN_OLD: old, At.BOTH_SIGN_NEW: new, At.NEW: new}
     found = []
-    if ahead.now is not None:
+    # Live, nothing is done for it but waiting; and a plan that is approved now must still be the same when it holds.
+    if ahead.now is not None and ahead.mode is not Mode.LIVE:
         fields = (*_following(ahead, ahead.now),)
         why = "its gate does not hold yet, and is waited for"
         found.append(Change(Action.CHANGE, "Phase", f"{ahead.now.value} (now)", fields, why))
