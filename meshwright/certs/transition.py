@@ -213,7 +213,8 @@ def _going(
     else:
         notes.append(f"the old key waits in Secret {phase.STANDBY}; --to {asked.FORGET} deletes it, and the way back")
     wanted = digest([name, mode, meant.old, meant.new])
-    return Plan(name, wanted, tuple(changes), checked=len(report.findings), notes=tuple(notes))
+    found = Plan(name, wanted, tuple(changes), checked=len(report.findings), notes=tuple(notes))
+    return replace(found, unfinished=not at.stable)
 
 
 def _forgetting(env: Environment, at: Position) -> Plan:
@@ -275,7 +276,7 @@ def _plan_back(target: Target, env: Environment) -> Plan:
         ends.append(Change(Action.DESTROY, "Secret", f"{namespace}/{PLUGGED_SECRET}", why=why))
     ends.append(Change(Action.DESTROY, "Secret", f"{namespace}/{phase.STANDBY}", why="the change is over"))
     told = [note for note in plan.notes if asked.FORGET not in note]
-    return Plan(_BACK, plan.desired, (*plan.changes, *ends), checked=plan.checked, notes=tuple(told))
+    return replace(plan, changes=(*plan.changes, *ends), notes=tuple(told))
 
 
 def _apply_back(target: Target, env: Environment, _plan: Plan) -> None:
