@@ -6,13 +6,12 @@ import json
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 
 import pytest
-from backends import Backends
-from outside import DEADLINE, Example, Outside
+from backends import Backends, server
+from outside import DEADLINE, Example, Outside, settled
 from test_template_fields import pair
-
-from meshwright import envoys
 
 HOST = "web.example.com"
 
@@ -77,36 +76,107 @@ def both(found):
     return set(found) == {("a", 200), ("b", 200)}
 
 
-def algorithm(lab, web):
-    """How the ingress gateway's Envoy chooses a pod of the Service."""
-    [gateway] = [one for one in envoys.proxies(lab.session) if one.labels.get("istio") == "ingressgateway"]
-    name = f"outbound|80||{web.host}"
-    dump = json.loads(
-        envoys.ask(
-            lab.session, gateway, f"/config_dump?resource=dynamic_active_clusters&name_regex=.*{web.namespace}.*"
-        )
-    )
-    [cluster] = [one["cluster"] for one in dump["configs"] if one["cluster"]["name"] == name]
-    return cluster.get("lb_policy", "ROUND_ROBIN")
+ALGORITHMS = {
+    "first": "simple: ROUND_ROBIN",
+    "second": "simple: RANDOM",
+    "third": "simple: LEAST_REQUEST",
+    "header": "consistentHash: {httpHeaderName: x-user}",
+    "cookie": "consistentHash: {httpCookie: {name: kept, ttl: 600s}}",
+    "query": "consistentHash: {httpQueryParameterName: user}",
+    "source": "consistentHash: {useSourceIp: true}",
+}
 
 
-@pytest.mark.parametrize("name", ["ROUND_ROBIN", "RANDOM", "LEAST_REQUEST"])
-def test_each_algorithm_uses_all_pods(example, outside, lab, web, name):
-    example.has(policy(web, f"{{loadBalancer: {{simple: {name}}}}}"))
-    assert both(until(outside, both))
-    assert algorithm(lab, web) == name
-    found = asked(outside, 100)
-    # 50 of 100 are wanted; the standard deviation of a fair coin is 5, and four of these either way are 30 to 70.
-    assert both(found)
-    assert 30 <= found["a", 200] <= 70, found
+@pytest.fixture(scope="module")
+def balanced(example, outside, web):
+    """A Service and a host for each algorithm; the pods behind them are the same."""
+    space = web.namespace
+    hosts = {name: f"{name}.example.com" for name in ALGORITHMS}
+    for name in ALGORITHMS:
+        web.serve(name, ("http", 80, 8080))
+    values = f"""\
+resources:
+  gateways:
+    {space}/balanced:
+      servers: [{{port: {{number: 80, name: http, protocol: HTTP}}, hosts: {json.dumps(list(hosts.values()))}}}]
+  virtual_services:
+"""
+    for name, host in hosts.items():
+        values += f"    {space}/{name}:\n      hosts: [{host}]\n      gateways: [balanced]\n"
+        values += f"      http: [{{retries: {{attempts: 0}}, route: [{{destination: {{host: {name}}}}}]}}]\n"
+    values += "  destination_rules:\n"
+    for name, policy in ALGORITHMS.items():
+        values += f"    {space}/{name}: {{host: {name}, trafficPolicy: {{loadBalancer: {{{policy}}}}}}}\n"
+    example.has(values)
+    for host in hosts.values():
+        assert outside.until(lambda a: a.status == 200, host).status == 200
+    return hosts
 
 
-def test_requests_on_one_http2_connection_are_spread_over_pods(example, outside, web):
-    """As with gRPC, whose clients keep one connection: it is requests that are balanced, not connections."""
-    example.has(policy(web, "{loadBalancer: {simple: ROUND_ROBIN}}"))
-    assert both(until(outside, both))
-    found = Counter(outside.on_one_connection(HOST, 40))
-    assert found == {"a": 20, "b": 20}
+def one_connection(outside, host, times):
+    """Who answered, in order, on one HTTP/2 connection: one thread of the gateway's Envoy has it."""
+    return [body.decode() for _, body in outside.on_one_connection(host, times)]
+
+
+def test_round_robin_takes_one_pod_after_the_other(balanced, outside):
+    """Requests on one connection: it is they that are balanced, not connections."""
+    found = one_connection(outside, balanced["first"], 40)
+    assert set(found) == {"a", "b"}
+    assert all(one != other for one, other in pairwise(found)), found
+
+
+def test_random_takes_any_pod(balanced, outside):
+    found = one_connection(outside, balanced["second"], 200)
+    # 100 of 200 are wanted; the standard deviation of a fair coin is 7, and five of these either way are 65 to 135.
+    assert 65 <= found.count("a") <= 135, Counter(found)
+    # So are neighbours that are the same.
+    assert 65 <= sum(one == other for one, other in pairwise(found)) <= 135, found
+
+
+def test_least_request_spares_a_pod_that_is_busy(balanced, outside, web):
+    """Of two pods that are chosen by chance it takes the one with fewer requests: three times of four the idle one."""
+    web.tell("b", "busy")
+    shares, pool = {}, ThreadPoolExecutor(64)
+    try:
+        for name in ("second", "third"):
+            held = [pool.submit(outside.get, balanced[name], "/hold", seconds=90) for _ in range(24)]
+            # Some of these wait at b; all at a have been answered.
+            settled(lambda held=held: 0 < sum(not one.done() for one in held) < 24, True)
+            shares[name] = one_connection(outside, balanced[name], 240).count("b")
+            assert not all(one.done() for one in held)
+    finally:
+        web.tell("b", "good")
+        pool.shutdown()
+    # 120 and 60 of 240 are wanted; the standard deviations are 7.7 and 6.7, four of these from each other's middle.
+    assert shares["second"] > 90 > shares["third"], shares
+
+
+@pytest.mark.parametrize("name", ["header", "query"])
+def test_a_consistent_hash_of_a_value_keeps_it_with_one_pod(balanced, outside, name):
+    def pods(user):
+        path, headers = ("/", {"x_user": user}) if name == "header" else (f"/?user={user}", {})
+        return {outside.get(balanced[name], path, **headers).text for _ in range(5)}
+
+    found = [pods(f"u{number}") for number in range(12)]
+    assert all(len(one) == 1 for one in found), found
+    assert set.union(*found) == {"a", "b"}
+
+
+def test_a_consistent_hash_of_a_cookie_gives_one_and_keeps_who_has_it_with_one_pod(balanced, outside):
+    seen = set()
+    for _ in range(12):
+        first = outside.get(balanced["cookie"])
+        name, _, value = first.headers["set-cookie"].partition(";")[0].partition("=")
+        assert name == "kept"
+        again = [outside.get(balanced["cookie"], cookie=f"kept={value}") for _ in range(3)]
+        assert {answer.text for answer in again} == {first.text}
+        assert not any("set-cookie" in answer.headers for answer in again)
+        seen.add(first.text)
+    assert seen == {"a", "b"}
+
+
+def test_a_consistent_hash_of_the_source_keeps_an_address_with_one_pod(balanced, outside):
+    assert len({outside.get(balanced["source"]).text for _ in range(20)}) == 1
 
 
 def test_pods_that_come_are_used_and_pods_that_go_are_not(example, outside, web):
@@ -169,7 +239,7 @@ def test_a_connection_pool_refuses_what_is_above_it(example, outside, web):
 
 def test_passthrough_hands_tls_to_the_pod(example, outside, lab, tmp_path):
     made = pair(tmp_path, "tls.example.com")
-    web = Backends(lab, f"tls-{int(time.time()) % 10**6}", port_name="tls", pair=made.read_text())
+    web = Backends(lab, f"tls-{int(time.time()) % 10**6}", server(lab, made.read_text()), port_name="tls")
     try:
         web.add("t")
         example.has(f"""\
