@@ -25,6 +25,7 @@ from meshwright import kube
 from meshwright.errors import Forbidden, MeshwrightError, Refused
 from meshwright.holder import Holder
 from meshwright.kube import ApiError
+from meshwright.wording import utc
 
 __all__ = ["NAMESPACE", "Lease", "current", "elapsed", "free", "take"]
 
@@ -297,4 +298,4 @@ def _holder(there: Object) -> str:
 
 
 def _now() -> str:
-    return dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return utc(dt.datetime.now(dt.UTC), "microseconds")

@@ -12,6 +12,7 @@ from typing import Any
 
 from meshwright.errors import BadInput, Refused
 from meshwright.plan import Plan, approval, digest
+from meshwright.wording import some
 
 __all__ = ["FORMAT", "Saved", "content", "parse"]
 
@@ -70,8 +71,7 @@ def _difference(before: dict[str, Any], now: Plan) -> str:
     differ = sorted(was ^ is_)
     if not differ:
         return f"what {now.step} would do has changed"
-    more = f" and {len(differ) - 1} more" if len(differ) > 1 else ""
-    return f"{now.step} differs in {differ[0]}{more}"
+    return f"{now.step} differs in {some(differ, 1)}"
 
 
 def _key(change: dict[str, Any]) -> str:

@@ -24,7 +24,7 @@ from meshwright.errors import MeshwrightError, Unverified
 from meshwright.kube import Session
 from meshwright.proof import Proof, Proving
 from meshwright.target import Target
-from meshwright.wording import counted, listed
+from meshwright.wording import counted, listed, some
 
 __all__ = ["Before", "Taken", "look", "wait"]
 
@@ -133,8 +133,8 @@ def wait(
             target.say(f"istioctl analyze has {len(analyzed) - _SAID} more findings about what was applied")
         errors = [finding for finding in analyzed if finding.level == "Error"]
         if errors:
-            more = f" and {len(errors) - 1} more" if len(errors) > 1 else ""
-            failures.append(Unverified(f"istioctl analyze refutes what was applied: {errors[0]}{more}", hint=_SUPPRESS))
+            said = some([str(error) for error in errors], 1)
+            failures.append(Unverified(f"istioctl analyze refutes what was applied: {said}", hint=_SUPPRESS))
     if failures:
         raise _joined(failures)
     assert isinstance(proof, Proof)

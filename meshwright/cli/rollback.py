@@ -23,10 +23,9 @@ from meshwright.errors import Exit, MeshwrightError
 from meshwright.options import Options
 from meshwright.plan import Plan
 from meshwright.project import Project
+from meshwright.wording import some
 
 __all__ = ["command"]
-
-_MOST = 5
 
 
 @click.command(
@@ -79,8 +78,7 @@ def _pending(output: Output, project: Project, loaded: Loaded) -> list[dict[str,
             return None
     changes = [change for plan in plans for change in plan.changes]
     if changes:
-        names = [f"{change.action.value} {change.kind} {change.name}" for change in changes[:_MOST]]
-        more = f" and {len(changes) - _MOST} more" if len(changes) > _MOST else ""
-        output.human(f"the next apply of the values would do this: {', '.join(names)}{more}")
+        names = [f"{change.action.value} {change.kind} {change.name}" for change in changes]
+        output.human(f"the next apply of the values would do this: {some(names)}")
         output.human("hint: put the files right too, before somebody applies them")
     return [change.as_json() for change in changes]

@@ -20,6 +20,7 @@ from meshwright.schedule import jobs, running
 from meshwright.schedule.step import ensure, installed_by
 from meshwright.target import Local
 from meshwright.windows import words
+from meshwright.wording import utc
 
 __all__ = ["command"]
 
@@ -102,7 +103,7 @@ def _show(output: Output, project: Project, loaded: Loaded) -> int:
                 "words": list(job.words),
                 "cron": job.cron,
                 "timezone": job.zone.key,
-                "next": job.after(now).isoformat().replace("+00:00", "Z"),
+                "next": utc(job.after(now)),
                 "last": _last(results.get(job.name)),
             }
             for job in wanted

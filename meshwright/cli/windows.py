@@ -13,6 +13,7 @@ from meshwright.cli.output import Output, table
 from meshwright.errors import Exit
 from meshwright.windows import gate, words
 from meshwright.windows.calendar import Calendar, Opening, State
+from meshwright.wording import utc
 
 __all__ = ["command"]
 
@@ -35,7 +36,7 @@ def command(environment: str, as_json: bool, limit: int) -> int:
     at = gate.now()
     if loaded.env.windows is None:
         output.answer([f"{environment} has no windows: it may be changed at any time"])
-        output.document(ok=True, summary={"checked": 0}, at=_utc(at), open=True, until=None, openings=[])
+        output.document(ok=True, summary={"checked": 0}, at=utc(at), open=True, until=None, openings=[])
         return Exit.OK
     calendar = Calendar.of(loaded.env.windows)
     state = calendar.state(at)
@@ -50,9 +51,9 @@ def command(environment: str, as_json: bool, limit: int) -> int:
         summary={"checked": len(calendar.allow) + len(calendar.deny), "shown": len(openings)},
         timezone=loaded.env.windows.timezone,
         cutoff_seconds=int(calendar.cutoff.total_seconds()),
-        at=_utc(at),
+        at=utc(at),
         open=state.opening is not None,
-        until=_utc(state.opening.end) if state.opening else None,
+        until=_ending(state.opening.end if state.opening else None),
         closed_by=state.closed_by or None,
         openings=[_as_json(opening, calendar, at) for opening in openings],
     )
@@ -91,16 +92,16 @@ def _as_json(opening: Opening, calendar: Calendar, at: dt.datetime) -> dict[str,
     latest = end - calendar.cutoff if end else None
     return {
         "begun": opening.start == at,
-        "start": _utc(opening.start),
-        "end": _utc(end),
+        "start": utc(opening.start),
+        "end": _ending(end),
         "start_local": opening.start.astimezone(calendar.zone).isoformat(timespec="seconds"),
         "end_local": end.astimezone(calendar.zone).isoformat(timespec="seconds") if end else None,
         # Until when something may be begun.
-        "begin_until": _utc(latest),
+        "begin_until": _ending(latest),
         "seconds": int(opening.lasts().total_seconds()) if end else None,
         "windows": list(opening.windows),
     }
 
 
-def _utc(at: dt.datetime | None) -> str | None:
-    return at.isoformat(timespec="seconds").replace("+00:00", "Z") if at else None
+def _ending(at: dt.datetime | None) -> str | None:
+    return utc(at) if at else None

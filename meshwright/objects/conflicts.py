@@ -9,10 +9,10 @@ from meshwright.errors import BadInput, MeshwrightError, Refused
 from meshwright.kube import ApiError
 from meshwright.objects.names import Object, named, title
 from meshwright.plan import Blocked
+from meshwright.wording import some
 
 __all__ = ["conflict", "explained", "is_conflict", "kept"]
 
-_MOST = 5
 # The words of k8s.io/apimachinery, util/managedfields: the manager, and for a write that was no apply its time.
 _MANAGER = re.compile(r'"([^"]*)"(?:.* at (\S+))?')
 
@@ -37,9 +37,8 @@ def conflict(error: ApiError, obj: Object, now: Object | None = None, place: str
         time = time or times.get(manager, "")
         field = str(cause.get("field")).removeprefix(".")
         said.append(f"{field} is of {manager}{f' since {time}' if time else ''}")
-    more = f" and {len(said) - _MOST} more" if len(said) > _MOST else ""
     return Blocked(
-        "; ".join(said[:_MOST]) + more,
+        some(said, between="; "),
         hint=f"Take it over with `--adopt {named(obj)}`, or take the field out of {place or 'your values'}, "
         "or leave both as they are: nothing is applied then",
     )

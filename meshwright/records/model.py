@@ -16,6 +16,7 @@ from enum import StrEnum
 from typing import Any
 
 from meshwright.plan import Action, Plan, total
+from meshwright.wording import utc
 
 __all__ = ["Entry", "Record", "Result", "joined", "new_id", "now", "row"]
 
@@ -49,7 +50,7 @@ class Result(StrEnum):
 
 def now() -> str:
     """The time of an entry: UTC, ISO 8601, milliseconds."""
-    return dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return utc(dt.datetime.now(dt.UTC), "milliseconds")
 
 
 def new_id(at: str) -> str:

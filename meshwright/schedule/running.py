@@ -21,6 +21,7 @@ from meshwright.errors import Exit, MeshwrightError, ProcessError, Refused
 from meshwright.project import Project
 from meshwright.schedule.jobs import Wanted, command, prefix, wanted
 from meshwright.target import write_atomically
+from meshwright.wording import utc
 
 __all__ = ["Result", "due", "last", "metrics", "run"]
 
@@ -94,7 +95,7 @@ def due(project: Project, env: Environment, at: dt.datetime | None = None) -> li
     for job in wanted(env):
         if job.name not in known or known[job.name].begun > at:
             # A last run in the future was by a clock that was wrong: it is counted from now on.
-            new.append(Result(job.name, _iso(at)))
+            new.append(Result(job.name, utc(at, "milliseconds")))
         elif job.after(known[job.name].begun) <= at:
             found.append(job)
     if new:
@@ -112,7 +113,7 @@ def run(project: Project, env: Environment, job: Wanted, say: Callable[[str], No
         except ProcessError as error:
             code, message = int(Exit.ERROR), error.message
         before = last(project, env.name).get(job.name)
-        result = Result(job.name, _iso(at), code, round(time.monotonic() - start, 3), message[:_SHOWN])
+        result = Result(job.name, utc(at, "milliseconds"), code, round(time.monotonic() - start, 3), message[:_SHOWN])
         _keep(project, env.name, [result])
     if env.schedule is not None and env.schedule.textfile:
         path = project.root / Path(env.schedule.textfile).expanduser()
@@ -151,10 +152,6 @@ def _message(out: bytes, complaint: str) -> str:
         return str(error["message"])
     except (ValueError, AttributeError, TypeError, KeyError):
         return complaint
-
-
-def _iso(at: dt.datetime) -> str:
-    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 @contextmanager

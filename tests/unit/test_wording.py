@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import datetime as dt
+
 import pytest
 
-from meshwright.wording import counted, listed
+from meshwright.wording import counted, listed, some, utc
 
 
 @pytest.mark.parametrize(
@@ -11,6 +13,17 @@ from meshwright.wording import counted, listed
 )
 def test_the_first_five_names(names: tuple[str, ...], said: str) -> None:
     assert listed(names) == said
+
+
+def test_the_first_of_some_words_in_their_order() -> None:
+    assert [some(words, 1) for words in ([], ["b"], ["b", "a", "c"])] == ["", "b", "b and 2 more"]
+    assert some("cba", 2, "; ") == "c; b and 1 more"
+
+
+def test_times_in_utc() -> None:
+    at = dt.datetime(2026, 11, 22, 17, 13, 1, 500, tzinfo=dt.UTC)
+    said = [utc(at, precision) for precision in ("seconds", "milliseconds", "microseconds")]
+    assert said == ["2026-11-22T17:13:01Z", "2026-11-22T17:13:01.000Z", "2026-11-22T17:13:01.000500Z"]
 
 
 def test_counts() -> None:
