@@ -12,6 +12,9 @@ from meshwright.errors import BadInput, Exit, MeshwrightError
 __all__ = ["Options"]
 
 
+_TEXTS = ("reason", "to", "mode", "scope", "format")
+
+
 @dataclass(frozen=True)
 class Options:
     """The choices of one run. Steps find those that concern their plans at `target.shared.options`."""
@@ -31,6 +34,10 @@ class Options:
     """Whether something may be changed although the environment's windows are closed; a reason must be given."""
     mode: str = ""
     """How slow proxies follow a change of the root; empty: as it was begun, or live."""
+    scope: str = ""
+    """Whose access logs, as NAMESPACE or NAMESPACE/WORKLOAD; empty: the whole mesh's."""
+    format: str = ""
+    """The extension provider that writes access logs; empty: the one that every mesh has."""
 
     def __post_init__(self) -> None:
         if self.override and not self.reason.strip():
@@ -60,6 +67,8 @@ class Options:
             str(data.get("to", "")),
             data.get("override", False),
             str(data.get("mode", "")),
+            str(data.get("scope", "")),
+            str(data.get("format", "")),
         )
 
     def data(self, approved: Mapping[str, str]) -> dict[str, str]:
@@ -73,7 +82,7 @@ class Options:
             digests = list(approved.values())
             said["approved"] = digests[0] if len(digests) == 1 else json.dumps(approved)
         said |= {key: "true" for key in ("allow_recreate", "override") if getattr(self, key)}
-        said |= {key: json.dumps(text) for key in ("reason", "to", "mode") if (text := getattr(self, key))}
+        said |= {key: json.dumps(text) for key in _TEXTS if (text := getattr(self, key))}
         return said | ({"adopt": ",".join(sorted(self.adopt))} if self.adopt else {})
 
     @classmethod

@@ -74,6 +74,7 @@ def _read(env: Environment, objects: Sequence[dict[str, Any]]) -> list[Right]:
         Right("why a pod is not ready", "", ("events",), _READ),
         # It reaches every port of every pod, Envoy's admin port among them: docs/access.md.
         Right("asking Envoys and istiods", "", ("pods/portforward",), ("get", "create")),
+        Right("logs of proxies", "", ("pods/log",), ("get",)),
         Right("plans and rollouts", "apps", (*_WORKLOADS, "replicasets"), _READ),
         Right("plans of the installation", "policy", ("poddisruptionbudgets",), _READ),
         Right("plans of the installation", "autoscaling", ("horizontalpodautoscalers",), _READ),
@@ -135,6 +136,9 @@ def _of_step(step: str, env: Environment, objects: Sequence[dict[str, Any]]) -> 
             ]
         case "resources":
             return _resources(env, objects)
+        case "accesslog":
+            # Of any namespace: which one, a person says when it is switched.
+            return [Right("access logs", "telemetry.istio.io", ("telemetries",), _ALL)]
     return []
 
 

@@ -19,43 +19,17 @@ from meshwright.kube.credentials import Credentials, Pass
 from meshwright.kube.kubeconfig import Context
 from meshwright.kube.network import Network, proxy
 from meshwright.kube.parallel import PARALLEL
+from meshwright.kube.upgraded import Upgraded
 from meshwright.target import Target
 
-__all__ = ["Answer", "Transport", "Upgraded"]
+__all__ = ["Answer", "Transport"]
 
 # A connection is used by one call at a time; port-forwards hold theirs while calls go on beside them.
 _CONNECTIONS = 4 * PARALLEL
+_ENDLESS = 1000
 # API servers and the proxies before them close what is idle after a minute or more; older ones are not trusted.
 _IDLE = 30
-_CHUNK = 65536
 _DIED = (httpcore2.ReadError, httpcore2.WriteError, httpcore2.RemoteProtocolError)
-
-
-class Upgraded:
-    """The raw stream of a connection that left HTTP; one thread reads and writes it."""
-
-    def __init__(self, stream: httpcore2.NetworkStream, describe: str) -> None:
-        self._stream = stream
-        self._describe = describe
-
-    def read(self, deadline: float) -> bytes:
-        """The next bytes, empty at the end. `deadline` is a time.monotonic(). Raises Unreachable."""
-        with self._explained():
-            return self._stream.read(_CHUNK, max(deadline - time.monotonic(), 0.001))
-
-    def write(self, data: bytes, deadline: float) -> None:
-        """Sends all of `data`. Raises Unreachable."""
-        with self._explained():
-            self._stream.write(data, max(deadline - time.monotonic(), 0.001))
-
-    @contextlib.contextmanager
-    def _explained(self) -> Iterator[None]:
-        try:
-            yield
-        except httpcore2.TimeoutException:
-            raise Unreachable(f"{self._describe} gave no answer in time") from None
-        except httpcore2.NetworkError as error:
-            raise Unreachable(f"{self._describe} ended: {error}") from None
 
 
 @dataclass(frozen=True)
@@ -76,7 +50,7 @@ class Transport:
         self._context = context
         self._credentials = Credentials(context, target)
         self._network = Network(context, target)
-        self._pools: dict[tuple[bytes | None, bytes | None], httpcore2.ConnectionPool] = {}
+        self._pools: dict[tuple[bytes | None, bytes | None, bool], httpcore2.ConnectionPool] = {}
         self._lock = threading.Lock()
         self._slots = threading.BoundedSemaphore(PARALLEL)
         url = urlsplit(context.server)
@@ -147,6 +121,38 @@ class Transport:
             for response in held:
                 response.close()  # it cannot go back to HTTP, so this ends the connection
 
+    @contextlib.contextmanager
+    def stream(self, path: str, silence: float) -> Iterator[tuple[Answer, Iterator[bytes]]]:
+        """A GET whose answer has no end that is waited for, such as a log that is followed: its status, and its body in
+        pieces as they come. An answer of another status than 200 is whole, and has no pieces.
+
+        Pieces raise Unreachable when the connection dies and when nothing comes for `silence` seconds.
+        """
+        deadline = time.monotonic() + self.timeout
+        held: list[httpcore2.Response] = []
+
+        def ask(show: Pass) -> Answer:
+            response = self._send("GET", path, {"accept": "*/*"}, None, show, deadline, silence)
+            if response.status != 200:
+                return self._answer(response, "GET", path, deadline)
+            held.append(response)
+            return Answer(200, _headers(response), b"")
+
+        try:
+            answer = self._persist(ask, "GET", path, deadline, repeat=True)
+            yield answer, self._pieces(held[-1], path) if held else iter(())
+        finally:
+            for response in held:
+                response.close()
+
+    def _pieces(self, response: httpcore2.Response, path: str) -> Iterator[bytes]:
+        try:
+            yield from response.iter_stream()
+        except httpcore2.TimeoutException:
+            raise self._late("GET", path) from None
+        except (httpcore2.NetworkError, httpcore2.ProtocolError) as error:
+            raise self._ended(error, "GET", path) from None
+
     def _persist(
         self, ask: Callable[[Pass], Answer], method: str, path: str, deadline: float, *, repeat: bool
     ) -> Answer:
@@ -179,7 +185,14 @@ class Transport:
             self._slots.release()
 
     def _send(
-        self, method: str, path: str, headers: dict[str, str], body: bytes | None, show: Pass, deadline: float
+        self,
+        method: str,
+        path: str,
+        headers: dict[str, str],
+        body: bytes | None,
+        show: Pass,
+        deadline: float,
+        silence: float | None = None,
     ) -> httpcore2.Response:
         headers = {"host": self._netloc, "user-agent": "meshwright", **headers}
         if show.authorization:
@@ -188,13 +201,15 @@ class Transport:
             headers["content-length"] = str(len(body))
         left = max(deadline - time.monotonic(), 0.001)
         extensions: dict[str, Any] = {"timeout": dict.fromkeys(("connect", "read", "write", "pool"), left)}
+        if silence is not None:
+            extensions["timeout"]["read"] = silence
         if self._context.tls_server_name:
             extensions["sni_hostname"] = self._context.tls_server_name
         target = (self._base + path).encode("ascii")
         url = httpcore2.URL(scheme=self._scheme, host=self._host, port=self._port, target=target)
         request = httpcore2.Request(method, url, headers=list(headers.items()), content=body, extensions=extensions)
         try:
-            return self._pool(show).handle_request(request)
+            return self._pool(show, endless=silence is not None).handle_request(request)
         except httpcore2.TimeoutException:
             raise self._late(method, path) from None
         except httpcore2.ProxyError as error:
@@ -222,17 +237,17 @@ class Transport:
                 raise self._ended(error, method, path) from None
         return Answer(response.status, headers, body)
 
-    def _pool(self, show: Pass) -> httpcore2.ConnectionPool:
+    def _pool(self, show: Pass, *, endless: bool) -> httpcore2.ConnectionPool:
         """The pool whose connections present the certificate of `show`. One that was renewed gets a new pool; the old
-        one may still be in use."""
-        key = (show.certificate, show.key)
+        one may still be in use. Answers without an end have pools of their own, where they keep nobody waiting."""
+        key = (show.certificate, show.key, endless)
         with self._lock:
             if key not in self._pools:
-                secure = tls.client_context(self._context, *key) if self._scheme == "https" else None
+                secure = tls.client_context(self._context, *key[:2]) if self._scheme == "https" else None
                 self._pools[key] = httpcore2.ConnectionPool(
                     ssl_context=secure,
                     proxy=self._proxy,
-                    max_connections=_CONNECTIONS,
+                    max_connections=_ENDLESS if endless else _CONNECTIONS,
                     max_keepalive_connections=_CONNECTIONS,
                     keepalive_expiry=_IDLE,
                     network_backend=self._network,

@@ -18,7 +18,7 @@ from meshwright.kube.errors import Call, error
 from meshwright.kube.session import Session
 
 if TYPE_CHECKING:
-    from meshwright.kube.transport import Upgraded
+    from meshwright.kube.upgraded import Upgraded
 
 __all__ = ["Channels", "open_channels"]
 
