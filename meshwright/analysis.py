@@ -1,10 +1,10 @@
-"""`istioctl analyze`: what Istio's own rules say about objects that were written."""
+"""`istioctl analyze`: what Istio's own rules say about objects that were written, or that would be."""
 
 from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from meshwright.kube import Session
 from meshwright.process import Completed
 from meshwright.target import Target
 
-__all__ = ["Finding", "about", "analyze"]
+__all__ = ["Finding", "about", "analyze", "forecast", "live"]
 
 _LEVELS = ("Error", "Warning")
 # More namespaces than that are analyzed together with all others: each is a process of half a second.
@@ -66,15 +66,38 @@ def analyze(target: Target, env: Environment, namespaces: Iterable[str]) -> list
 
 
 def _run(target: Target, env: Environment, scope: Sequence[str]) -> list[Finding]:
-    revision = ["--revision", env.istio.revision] if env.istio.revision else []
-    command = [*istio.istioctl(target, env), "analyze", *scope, *revision, "--output", "json"]
+    command = [*istio.istioctl(target, env), "analyze", *scope, *_revision(env), "--output", "json"]
     done = _done(target, command)
     partly = _NO_SECRETS in done.complaint and (session := cluster.session(target, env)) is not None
     if partly:
         assert session is not None
         target.say("not verified: whether the Secrets that gateways name are there, which takes the right to list them")
-        command += ["--use-kube=false", "-"]
-        done = _done(target, command, _files(session, env))
+        given = "\n---\n".join(json.dumps(_plain(obj)) for obj in live(session, env)).encode()
+        done = _done(target, [*command, "--use-kube=false", "-"], given)
+    return [finding for finding in _read(done) if not (partly and _OF_SECRETS in finding.message)]
+
+
+def forecast(target: Target, env: Environment, given: Iterable[dict[str, Any]]) -> list[Finding] | None:
+    """The errors and warnings of istioctl about `given`, taken for all that there is: no cluster is asked. None where
+    it is not installed. Secrets need not be among them: what istioctl says for want of one is left out.
+
+    Raises Unreachable: it could not look.
+    """
+    tool = tools.installed(target, env, "istioctl")
+    if tool is None:
+        return None
+    text = "\n---\n".join(json.dumps(_plain(obj)) for obj in given).encode()
+    command = [tool, "analyze", "--all-namespaces", *_revision(env), "--output", "json", "--use-kube=false", "-"]
+    # A kubeconfig of the user's is none of its business.
+    found = _read(_done(target, command, text, {"KUBECONFIG": "/dev/null"}))
+    return [finding for finding in found if _OF_SECRETS not in finding.message]
+
+
+def _revision(env: Environment) -> list[str]:
+    return ["--revision", env.istio.revision] if env.istio.revision else []
+
+
+def _read(done: Completed) -> list[Finding]:
     try:
         messages = json.loads(done.stdout)
     except ValueError:
@@ -83,28 +106,32 @@ def _run(target: Target, env: Environment, scope: Sequence[str]) -> list[Finding
     return [
         Finding(each.get("code", ""), each["level"], each.get("origin") or "", each.get("message", "").rstrip("."))
         for each in messages
-        if each.get("level") in _LEVELS and not (partly and _OF_SECRETS in each.get("message", ""))
+        if each.get("level") in _LEVELS
     ]
 
 
-def _done(target: Target, command: Sequence[str], given: bytes | None = None) -> Completed:
+def _done(
+    target: Target, command: Sequence[str], given: bytes | None = None, env: Mapping[str, str] | None = None
+) -> Completed:
     try:
-        return target.run(command, input=given, timeout=_TIMEOUT, ok=None)
+        return target.run(command, input=given, env=env, timeout=_TIMEOUT, ok=None)
     except ProcessError as error:  # it was not started, or did not end
         why = error.message.removeprefix(shlex.join(command[:3])).strip()
         raise Unreachable(f"istioctl analyze {why}") from None
 
 
-def _files(session: Session, env: Environment) -> bytes:
+def live(session: Session, env: Environment) -> list[dict[str, Any]]:
     """The live objects that istioctl looks at, but for Secrets: it would list all of them, in all namespaces, which
     only who installs may (docs/access.md)."""
     listed = session.map(lambda kind: session.list(*kind), _KINDS)
     named = [f"{name}{f'-{env.istio.revision}' if env.istio.revision else ''}" for name in _CONFIG]
     maps = session.map(lambda name: session.get("v1", "ConfigMap", name, env.istio.namespace), named)
-    found = [*(obj for objs in listed for obj in objs), *filter(None, maps)]
-    for obj in found:
-        obj["metadata"].pop("managedFields", None)
-    return "\n---\n".join(map(json.dumps, found)).encode()
+    return [*(obj for objs in listed for obj in objs), *filter(None, maps)]
+
+
+def _plain(obj: dict[str, Any]) -> dict[str, Any]:
+    metadata = {key: value for key, value in obj["metadata"].items() if key != "managedFields"}
+    return {**obj, "metadata": metadata}
 
 
 def about(findings: Iterable[Finding], written: Iterable[dict[str, Any]]) -> list[Finding]:

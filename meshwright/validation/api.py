@@ -6,8 +6,9 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
+from meshwright.matching import dig
 from meshwright.validation.finding import Broken, Level, Rule, broken
-from meshwright.validation.world import Thing, World, dig
+from meshwright.validation.world import Thing, World
 
 __all__ = ["RULES"]
 

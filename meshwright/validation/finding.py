@@ -37,13 +37,15 @@ def broken(thing: Thing, sentence: str, *path: str | int, hint: str = "") -> Bro
 @dataclass(frozen=True)
 class Rule:
     """`name` is what `--json` calls it, `says` what must hold, `look(world)` gives every place where it does not. It is
-    left out where a kind that it `needs` may not be listed: what it looks for may be there."""
+    left out where a kind that it `needs` may not be listed: what it looks for may be there. Only with `others` it is
+    about objects that are not the environment's own."""
 
     name: str
     says: str
     look: Callable[[World], Iterable[Broken]]
     level: Level = Level.ERROR
     needs: tuple[str, ...] = ()
+    others: bool = False
 
 
 @dataclass(frozen=True)

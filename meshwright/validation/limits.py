@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 from meshwright.environment.mesh.resources import MeshEnvironment
 from meshwright.environment.problems import nearest
+from meshwright.matching import dig
 from meshwright.validation.finding import Broken, Level, Rule
-from meshwright.validation.world import World, dig
+from meshwright.validation.world import World
 
 __all__ = ["RULES"]
 

@@ -2,59 +2,74 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
-from meshwright import applyset, objects, prerequisites, resources
+from meshwright import applyset, callers, objects, prerequisites, resources
 from meshwright.environment import Environment
 from meshwright.errors import Forbidden
 from meshwright.kube import ApiError, Session
 from meshwright.manifests import Manifest
 from meshwright.validation.world import CLUSTER
 
-__all__ = ["refused", "seen"]
+__all__ = ["Seen", "refused", "same", "seen"]
 
-_ISTIO, _SECURITY, _API = "networking.istio.io/v1", "security.istio.io/v1", "gateway.networking.k8s.io/v1"
-# Kind by kind; of those that are long or secret the names and labels do.
+# Beside what names or is named; of those that are long or secret the names and labels do.
+_BESIDE = (("v1", "Pod"), ("v1", "Secret"))
 _KINDS = (
-    ("v1", "Service", False),
-    ("v1", "Pod", True),
-    ("v1", "Secret", True),
-    *((_ISTIO, kind, False) for kind in ("Gateway", "VirtualService", "DestinationRule", "ServiceEntry", "Sidecar")),
-    *((_SECURITY, kind, False) for kind in ("PeerAuthentication", "AuthorizationPolicy")),
-    *((_API, kind, False) for kind in ("Gateway", "HTTPRoute", "GRPCRoute", "TLSRoute")),
-    ("gateway.networking.k8s.io/v1beta1", "ReferenceGrant", False),
+    *_BESIDE,
+    *callers.KINDS,
+    ("security.istio.io/v1", "PeerAuthentication"),
+    ("gateway.networking.k8s.io/v1beta1", "ReferenceGrant"),
 )
 
 
-def seen(
-    session: Session, env: Environment, own: Iterable[Manifest], skipped: list[str]
-) -> tuple[list[Manifest], set[str], set[str]]:
-    """The live objects beside those of `own`, and the kinds of which all are known, and those that
-    may not be listed. What an apply would delete is not
-    among them. What may not be listed is said in `skipped`. Raises Unreachable."""
-    keys = {_key(manifest.obj) for manifest in own}
-    label = applyset.identifier(resources.set_name(env))
-    found: list[Manifest] = []
+@dataclass(frozen=True)
+class Seen:
+    """The live objects that `others` keep, and those that `leave`: an apply would delete or replace them. `known` are
+    the kinds of which all are known, `hidden` those that may not be listed."""
+
+    others: list[Manifest]
+    leave: list[Manifest]
+    known: frozenset[str]
+    hidden: frozenset[str]
+
+
+def seen(session: Session, env: Environment, own: Iterable[Manifest], skipped: list[str]) -> Seen:
+    """What is live. What may not be listed is said in `skipped`. Raises Unreachable."""
+    leaves = same(env, own)
+    others: list[Manifest] = []
+    leave: list[Manifest] = []
     known: set[str] = set()
     hidden: set[str] = set()
 
-    def listed(kind: tuple[str, str, bool]) -> list[objects.Object] | Forbidden:
+    def listed(kind: tuple[str, str]) -> list[objects.Object] | Forbidden:
         try:
-            return session.list(kind[0], kind[1], metadata_only=kind[2])
+            return session.list(*kind, metadata_only=kind in _BESIDE)
         except Forbidden as error:
             return error
 
-    for (api, kind, _), objs in zip(_KINDS, session.map(listed, _KINDS), strict=True):
+    for (api, kind), objs in zip(_KINDS, session.map(listed, _KINDS), strict=True):
         if isinstance(objs, Forbidden):
             skipped.append(f"{kind} of {api}: {objs.message}")
             hidden.add(kind)
             continue
         known.add(kind)
         for obj in objs:
-            ours = (obj["metadata"].get("labels") or {}).get("applyset.kubernetes.io/part-of") == label
-            if not ours and _key(obj) not in keys:
-                found.append(Manifest(obj, CLUSTER))
-    return found, known - hidden, hidden
+            (leave if leaves(obj) else others).append(Manifest(obj, CLUSTER))
+    return Seen(others, leave, frozenset(known - hidden), frozenset(hidden))
+
+
+def same(env: Environment, own: Iterable[Manifest]) -> Callable[[objects.Object], bool]:
+    """Tells of a live object whether an apply of `own` would replace or delete it."""
+    keys = {_key(manifest.obj) for manifest in own}
+    label = applyset.identifier(resources.set_name(env))
+
+    def leaves(obj: objects.Object) -> bool:
+        labels = obj["metadata"].get("labels") or {}
+        return labels.get("applyset.kubernetes.io/part-of") == label or _key(obj) in keys
+
+    return leaves
 
 
 def _key(obj: objects.Object) -> tuple[str, str, str, str]:

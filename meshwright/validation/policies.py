@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from meshwright.environment.problems import nearest
+from meshwright.matching import covers, dig, meets
 from meshwright.rendering.credentials import certificate
 from meshwright.validation.finding import Broken, Level, Rule, broken
-from meshwright.validation.world import Thing, World, covers, dig, meets
+from meshwright.validation.world import Thing, World
 
 __all__ = ["RULES"]
 

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from meshwright.environment.problems import nearest
+from meshwright.matching import covers, dig, meets
 from meshwright.validation.finding import Broken, Level, Rule, broken
-from meshwright.validation.world import CLUSTER, Thing, World, covers, dig, meets
+from meshwright.validation.world import Thing, World
 
 __all__ = ["RULES", "destinations"]
 
@@ -93,19 +94,6 @@ def _subsets(world: World) -> Iterator[Broken]:
                 near = nearest(str(subset), sorted(known))
                 hint = f"The nearest is {near}" if near else "Requests to it are answered with 503"
                 yield broken(thing, f"no DestinationRule for {host} has a subset {subset}", *path, "subset", hint=hint)
-
-
-def _callers(world: World) -> Iterator[Broken]:
-    """Others whose routes name a subset that the environment's rule does not have, or no longer."""
-    for service in world.of("VirtualService"):
-        for _, found in destinations(service) if service.manifest.place == CLUSTER else ():
-            host, subset = world.whole(found.get("host"), service), found.get("subset")
-            if not subset or subset in world.subsets(host):
-                continue
-            for rule in world.of("DestinationRule"):
-                if world.whole(rule.get("host"), rule) == host:
-                    hint = "Change that first: requests to it would be answered with 503"
-                    yield broken(rule, f"{service.title} in the cluster names subset {subset}", "subsets", hint=hint)
 
 
 def _unused_subsets(world: World) -> Iterator[Broken]:
@@ -223,7 +211,6 @@ RULES = (
     Rule(
         "subset-missing", "A DestinationRule defines the subsets that routes name", _subsets, needs=("DestinationRule",)
     ),
-    Rule("subset-named", "No route of others names a subset that is taken away", _callers),
     Rule("subset-unused", "A subset with a policy of its own is named by a route", _unused_subsets, Level.WARNING),
     Rule("subset-of-nobody", "Some pod has the labels of a subset", _subsets_of_nobody, Level.WARNING),
     Rule("host-short", "Manifests name hosts in full", _short, Level.WARNING),

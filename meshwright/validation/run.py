@@ -11,13 +11,13 @@ from meshwright.errors import MeshwrightError
 from meshwright.kube import Session
 from meshwright.manifests import Manifest
 from meshwright.target import Target
-from meshwright.validation import api, limits, live, policies, routes
+from meshwright.validation import analyzed, api, leaving, limits, live, policies, routes
 from meshwright.validation.finding import Finding, Level
 from meshwright.validation.world import World, things
 
 __all__ = ["RULES", "Validated", "validate"]
 
-RULES = (*routes.RULES, *api.RULES, *policies.RULES, *limits.RULES)
+RULES = (*routes.RULES, *leaving.RULES, *api.RULES, *policies.RULES, *limits.RULES)
 
 
 @dataclass(frozen=True)
@@ -41,18 +41,22 @@ def validate(target: Target, env: Environment, session: Session | None = None) -
     """
     skipped: list[str] = []
     own = _own(target, env, skipped)
+    beside = list(_sample(target, env, skipped)) if session is None else []
+    said: list[Finding] = []
     if session is None:
-        world = World(env, things(env, [*own, *_sample(target, env, skipped)]), skipped)
+        world = World(env, things(env, [*own, *beside]), skipped)
         skipped.append(
             "what others have put into the cluster, pods, and what its API server says: that takes --cluster"
         )
-        said: list[Finding] = []
     else:
-        others, known, hidden = live.seen(session, env, own, skipped)
-        world = World(env, things(env, [*own, *others]), skipped, frozenset(known), frozenset(hidden))
-        said = [_refused(manifest, sentence) for manifest, sentence in live.refused(session, own, skipped)]
-    findings = _findings(world, {id(manifest) for manifest in own})
-    return Validated(len(own), (*findings, *said), tuple(dict.fromkeys(skipped)))
+        found = live.seen(session, env, own, skipped)
+        world = World(
+            env, things(env, [*own, *found.others]), skipped, found.known, found.hidden, things(env, found.leave)
+        )
+        said += [_refused(manifest, sentence) for manifest, sentence in live.refused(session, own, skipped)]
+    said = [*_findings(world, {id(manifest) for manifest in own}), *said]
+    said += analyzed.analyzed(target, env, session, own, beside, said, skipped)
+    return Validated(len(own), tuple(said), tuple(dict.fromkeys(skipped)))
 
 
 def _refused(manifest: Manifest, sentence: str) -> Finding:
@@ -70,7 +74,7 @@ def _findings(world: World, own: set[int]) -> tuple[Finding, ...]:
         if not world.hidden.intersection(rule.needs)
         for one in rule.look(world)
         # The sample is there to be named by others; what it is itself is not the environment's business.
-        if id(one.thing.manifest) in own
+        if rule.others or id(one.thing.manifest) in own
     ]
     return tuple(dict.fromkeys(found))
 

@@ -11,27 +11,18 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from meshwright.callers import Offers
 from meshwright.environment import Environment
 from meshwright.manifests import Manifest
+from meshwright.matching import covers, dig
 from meshwright.rendering.hosts import cluster_domain, whole
 from meshwright.rendering.objects import Rendered
 
-__all__ = ["CLUSTER", "Thing", "World", "covers", "dig", "meets"]
+__all__ = ["CLUSTER", "Thing", "World"]
 
 API = "gateway.networking.k8s.io"
 CLUSTER = "the cluster"
 """The place of what is only there."""
-
-
-def dig(value: Any, *path: str | int) -> Any:
-    """The part of `value` at `path`; None where there is none."""
-    for part in path:
-        inside: Any = value if isinstance(value, dict | list) else {}
-        try:
-            value = inside[part]
-        except (KeyError, IndexError, TypeError):
-            return None
-    return value
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,29 +81,30 @@ class Thing:
         return self.manifest.place
 
 
-def covers(pattern: str, host: str) -> bool:
-    """Whether every host of `host` is one of `pattern`; either may be a wildcard."""
-    if pattern == "*" or pattern == host:
-        return True
-    return pattern.startswith("*.") and host.removeprefix("*").endswith(pattern[1:]) and host != pattern[2:]
-
-
-def meets(one: str, other: str) -> bool:
-    """Whether some host is one of both."""
-    return covers(one, other) or covers(other, one)
-
-
 @dataclass(frozen=True)
 class World:
     """The objects of an environment, and of its cluster where that was asked. `skipped` are sentences about what could
     not be looked at, `known` the kinds of which all objects in the cluster are among `things`, `hidden` those that may
-    not be listed there."""
+    not be listed there. `leave` are live objects that an apply would delete or replace."""
 
     env: Environment
     things: tuple[Thing, ...]
     skipped: list[str] = field(default_factory=list)
     known: frozenset[str] = frozenset()
     hidden: frozenset[str] = frozenset()
+    leave: tuple[Thing, ...] = ()
+
+    @cached_property
+    def _by_kind(self) -> dict[tuple[bool, str], dict[tuple[str, str], Thing]]:
+        found: dict[tuple[bool, str], dict[tuple[str, str], Thing]] = {}
+        for thing in self.things:
+            found.setdefault((thing.of_api, thing.kind), {}).setdefault((thing.namespace, thing.name), thing)
+        return found
+
+    @cached_property
+    def offers(self) -> Offers:
+        """What these objects have that others can name."""
+        return Offers((thing.obj for thing in self.things), self.domain)
 
     @cached_property
     def domain(self) -> str:
@@ -121,12 +113,11 @@ class World:
 
     def of(self, *kinds: str, api: bool = False) -> Iterator[Thing]:
         """The objects of these kinds, of Istio and Kubernetes, or of the Gateway API."""
-        return (thing for thing in self.things if thing.kind in kinds and thing.of_api == api)
+        return (thing for kind in kinds for thing in self._by_kind.get((api, kind), {}).values())
 
     def find(self, kind: str, namespace: str, name: str, *, api: bool = False) -> Thing | None:
         """One object."""
-        found = (t for t in self.of(kind, api=api) if t.namespace == namespace and t.name == name)
-        return next(found, None)
+        return self._by_kind.get((api, kind), {}).get((namespace, name))
 
     def whole(self, host: Any, thing: Thing) -> str:
         """A host as Istio takes it in `thing`."""
