@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from meshwright import pods
-from meshwright.errors import MeshwrightError
+from meshwright.errors import MeshwrightError, outcome
 from meshwright.kube import Session, portforward
 
 __all__ = ["ADMIN", "Proxy", "ask", "ask_all", "proxies", "proxy_of"]
@@ -98,11 +98,4 @@ def ask_all(
 ) -> list[bytes | MeshwrightError]:
     """The answers of several, at most eight asked at once, in the order of `wanted`; an error stands for the answer of
     one that gave none."""
-
-    def one(proxy: Proxy) -> bytes | MeshwrightError:
-        try:
-            return ask(session, proxy, path, timeout)
-        except MeshwrightError as error:
-            return error
-
-    return session.map(one, wanted)
+    return session.map(lambda proxy: outcome(lambda: ask(session, proxy, path, timeout)), wanted)

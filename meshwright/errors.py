@@ -6,8 +6,9 @@ exit with its code. Anything else is a defect of ours.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import IntEnum
+from typing import TypeVar
 
 __all__ = [
     "BadInput",
@@ -18,7 +19,10 @@ __all__ = [
     "Refused",
     "Unreachable",
     "Unverified",
+    "outcome",
 ]
+
+T = TypeVar("T")
 
 
 class Exit(IntEnum):
@@ -95,3 +99,11 @@ class ProcessError(MeshwrightError):
         self.command = tuple(command)
         self.output = output
         self.code = code
+
+
+def outcome(ask: Callable[[], T]) -> T | MeshwrightError:
+    """What `ask` gives, or the error that it raises, which then stands for the answer: for asking many at once."""
+    try:
+        return ask()
+    except MeshwrightError as error:
+        return error

@@ -11,7 +11,7 @@ from meshwright import dumps, envoys, istiods, objects, pushes, traces
 from meshwright.concerned import concerned, told
 from meshwright.environment import Environment
 from meshwright.envoys import Proxy
-from meshwright.errors import MeshwrightError
+from meshwright.errors import MeshwrightError, outcome
 from meshwright.istiods import Istiod, Row
 from meshwright.kube import Session
 from meshwright.pushes import Expected, Push
@@ -128,10 +128,7 @@ class Proving:
 
     def _take_pushes(self, running: Sequence[Istiod]) -> None:
         def one(istiod: Istiod) -> Push | MeshwrightError | None:
-            try:
-                return pushes.push(self._session, istiod, self._expected, self._deadline)
-            except MeshwrightError as error:
-                return error
+            return outcome(lambda: pushes.push(self._session, istiod, self._expected, self._deadline))
 
         new = [each for each in running if each not in self._pushes]
         self._pushes = {istiod: self._pushes[istiod] for istiod in running if istiod in self._pushes}

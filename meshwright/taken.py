@@ -20,7 +20,7 @@ from typing import Any
 from meshwright import analysis, istiods, pushes, traces
 from meshwright.concerned import of_istio
 from meshwright.environment import Environment
-from meshwright.errors import MeshwrightError, Unverified
+from meshwright.errors import MeshwrightError, Unverified, outcome
 from meshwright.kube import Session
 from meshwright.proof import Proof, Proving
 from meshwright.target import Target
@@ -120,7 +120,7 @@ def wait(
         return proving.run(written, _earlier(written, deleted, before))
 
     # istioctl takes as long as all the rest. An error of one must not hide what the other has found.
-    analyzed, proof = session.map(_outcome, [lambda: _analyzed(target, env, written), proven])
+    analyzed, proof = session.map(outcome, [lambda: _analyzed(target, env, written), proven])
     failures = [each for each in (proof, analyzed) if isinstance(each, MeshwrightError)]
     if isinstance(proof, Proof):
         for sentence in proof.warnings:
@@ -151,13 +151,6 @@ def _nobody(session: Session, env: Environment) -> bool:
 
 def _call(ask: Callable[[], Any]) -> Any:
     return ask()
-
-
-def _outcome(ask: Callable[[], Any]) -> Any:
-    try:
-        return ask()
-    except MeshwrightError as error:
-        return error
 
 
 def _analyzed(target: Target, env: Environment, written: Sequence[Object]) -> list[analysis.Finding]:

@@ -14,7 +14,7 @@ from meshwright.certs.certificate import BrokenBundle, Certificate, bundle
 from meshwright.certs.mesh import Istiod, Mesh
 from meshwright.certs.tls import connect
 from meshwright.envoys import Proxy
-from meshwright.errors import Forbidden, MeshwrightError
+from meshwright.errors import Forbidden, MeshwrightError, outcome
 from meshwright.kube import ApiError, Session
 
 __all__ = ["Credential", "Presented", "credentials", "presented", "served", "server_name", "workloads"]
@@ -81,10 +81,7 @@ def _gone(answer: bytes | MeshwrightError) -> bool:
 def _served(proxy: Proxy, answer: bytes | MeshwrightError) -> sds.Served | MeshwrightError:
     if isinstance(answer, MeshwrightError):
         return answer
-    try:
-        return sds.of_envoy(answer, f"the Envoy of {proxy}")
-    except MeshwrightError as error:
-        return error
+    return outcome(lambda: sds.of_envoy(answer, f"the Envoy of {proxy}"))
 
 
 def credentials(live: Session, mesh: Mesh) -> list[Credential]:
