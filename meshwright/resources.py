@@ -24,12 +24,14 @@ def set_name(env: Environment) -> str:
     return f"resources-{env.name}"
 
 
-def wanted(target: Target, env: Environment, *, without: Collection[str] = ()) -> list[manifests.Manifest]:
+def wanted(
+    target: Target, env: Environment, *, without: Collection[str] = (), unread: list[str] | None = None
+) -> list[manifests.Manifest]:
     """The objects that the environment wants, with their places: what its values say, and what its manifests do but
-    for those of the paths in `without`. Raises BadInput."""
+    for those of the paths in `without`. `unread` and what is raised: `rendering.rendered`."""
     paths = [path for path in env.resources.manifests if path not in without]
     written = manifests.read(target.project.root, paths, _kubectl(target, env) or "kubectl")
-    return manifests.unique([*rendering.rendered(target.project, env), *written])
+    return manifests.unique([*rendering.rendered(target.project, env, unread), *written])
 
 
 def _kubectl(target: Target, env: Environment) -> str | None:

@@ -58,7 +58,7 @@ def command(
     steps = [step.name for step in deploys.load(project, deploy)]
     with targets(project, loaded, quiet=as_json) as hosts:
         target = hosts[0]
-        objects = [manifest.obj for manifest in resources.wanted(target, env)]
+        objects = [manifest.obj for manifest in resources.wanted(target, env, unread=[])]
         table = {role: rights.of_role(role, env, steps, objects) for role in map(Role, chosen or rights.ROLES)}
         if not asking:
             found = [obj for role, wanted in table.items() for obj in access.manifests(env, role, wanted, bind)]

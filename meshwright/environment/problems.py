@@ -14,6 +14,14 @@ Path = tuple[str | int, ...]
 """Where a value stands in the merged data: keys, and indexes of lists from 0."""
 
 _SHOWN = 60
+# "PRIVATE KEY-----" in base64 is one of three, by where in a group of three bytes it begins.
+_PRIVATE = (
+    "PRIVATE KEY-----",
+    "AGE-SECRET-KEY-",
+    "UFJJVkFURSBLRVktLS0t",
+    "BSSVZBVEUgS0VZLS0tL",
+    "QUklWQVRFIEtFWS0tLS0t",
+)
 
 
 @dataclass(frozen=True)
@@ -92,8 +100,8 @@ def shortened(text: str) -> str:
 
 
 def is_private(text: str) -> bool:
-    """Whether there is a private key in `text`: PEM, or one of age."""
-    return "PRIVATE KEY-----" in text or "AGE-SECRET-KEY-1" in text
+    """Whether there is a private key in `text`: PEM, also in base64 as Secrets have it, or one of age."""
+    return any(mark in text for mark in _PRIVATE)
 
 
 def listed(words: Iterable[object], last: str = "or") -> str:

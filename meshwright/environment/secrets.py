@@ -7,7 +7,9 @@ from meshwright.environment.tree import Node, walk
 
 __all__ = ["check"]
 
-_HINT = "Put it into a file that Git ignores, and name that: `kind: file` of resources.credentials, for instance"
+_HINT = (
+    "Put it into a file that Git ignores, or that sops or age has encrypted, and write a reference (docs/secrets.md)"
+)
 
 
 def check(tree: Node) -> list[Problem]:

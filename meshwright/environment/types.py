@@ -14,7 +14,7 @@ from meshwright.environment.problems import Path, listed
 from meshwright.environment.vocabulary import Words
 from meshwright.environment.whole import model_for
 
-__all__ = ["Type", "choices", "described", "key_type", "keys", "takes", "type_at"]
+__all__ = ["Type", "choices", "described", "key_type", "keys", "of_secret", "takes", "type_at"]
 
 
 class Type(NamedTuple):
@@ -52,6 +52,12 @@ def keys(at: Type) -> list[str]:
 def key_type(at: Type) -> Type:
     """The type of the keys of the mapping that `at` is."""
     return _bare(get_args(at.bare)[0]) if get_origin(at.bare) is dict else Type(str)
+
+
+def of_secret(path: Path, values: Any) -> bool:
+    """Whether the value at `path` is, or is in, what stands for a secret."""
+    types = [type_at(path[:length], values) for length in range(1, len(path) + 1)]
+    return any(getattr(model, "secret", False) for at in types for model in _models(at))
 
 
 def choices(at: Type) -> list[str]:

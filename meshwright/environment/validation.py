@@ -12,7 +12,7 @@ from meshwright.environment.model import Environment
 from meshwright.environment.problems import Path, Problem, dotted, nearest, shortened
 from meshwright.environment.scalars import resolve
 from meshwright.environment.tree import Node, Place, find, plain
-from meshwright.environment.types import Type, choices, described, key_type, keys, takes, type_at
+from meshwright.environment.types import Type, choices, described, key_type, keys, of_secret, takes, type_at
 from meshwright.environment.whole import model_for
 
 __all__ = ["validate"]
@@ -112,6 +112,9 @@ def _bad_key(tree: Node, values: Any, path: Path) -> Problem:
 
 def _wrong(tree: Node, values: Any, path: Path) -> Problem:
     node, allowed = find(tree, path), type_at(path, values)
+    if isinstance(node.content, str) and of_secret(path, values):
+        # Whoever writes a secret itself there is not to see it in a log.
+        return _at(node.where, f"{dotted(path)} is text that is not shown here; it must be {described(allowed)}", path)
     sentence = f"{dotted(path)} is {_written(node)}{_misread(node, allowed)}; it must be {described(allowed)}"
     near = nearest(node.content, choices(allowed)) if isinstance(node.content, str) else None
     return _at(node.where, f"{sentence}; the nearest is {near}" if near else sentence, path, _hint(node, allowed))

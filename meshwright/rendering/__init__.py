@@ -13,13 +13,15 @@ if TYPE_CHECKING:
 __all__ = ["rendered"]
 
 
-def rendered(project: Project, env: Environment) -> list[Rendered]:
+def rendered(project: Project, env: Environment, unread: list[str] | None = None) -> list[Rendered]:
     """The objects of the environment's values, in the order of the values; the place of each is that of its value.
 
-    Raises BadInput: a template with a mistake or that makes no Kubernetes object, a credential that cannot be read.
+    Secrets are read now, for this list alone. Where `unread` is given, one that cannot be read from here has no data,
+    and why is put there. Raises BadInput: a template with a mistake or that makes no Kubernetes object, a reference to
+    nothing; and what else `secrets.Resolver.resolve` does.
     """
     if type(env) is Environment:
         return []  # none among its values; the models of all kinds take 0.2 s to import
     from meshwright.rendering import objects
 
-    return objects.rendered(project, env)
+    return objects.rendered(project, env, unread)

@@ -22,6 +22,7 @@ def _named(*values: str, template: str) -> Kind:
 KINDS = (
     _named("gateways", template="gateway"),
     _named("credentials", template="credential"),
+    _named("secrets", template="secret"),
     _named("virtual_services", template="virtual_service"),
     _named("destination_rules", template="destination_rule"),
     _named("service_entries", template="service_entry"),

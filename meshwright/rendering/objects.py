@@ -9,22 +9,23 @@ from typing import Any
 
 from meshwright import documents, template
 from meshwright.environment import Environment
-from meshwright.environment.mesh.credential import CertManagerCredential, FileCredential, SelfSignedCredential
 from meshwright.environment.mesh.resources import MeshEnvironment
 from meshwright.environment.mesh.words import MeshObject
 from meshwright.environment.problems import Path
-from meshwright.errors import BadInput
+from meshwright.errors import BadInput, MeshwrightError
 from meshwright.manifests import Manifest, checked
 from meshwright.project import Project
 from meshwright.rendering import credentials
 from meshwright.rendering.hosts import cluster_domain, completed
 from meshwright.rendering.kinds import KINDS, Kind
+from meshwright.secrets import Resolver
 
 __all__ = ["Rendered", "rendered"]
 
 _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 _WITH_HOSTS = frozenset({"virtual_services", "destination_rules"})
-_BUNDLES = frozenset({"credentials", "egress", "rate_limits"})
+_BUNDLES = frozenset({"credentials", "egress", "rate_limits", "secrets"})
+_WITH_DATA = frozenset({"credentials", "secrets"})
 _METADATA = frozenset({"labels", "annotations"})
 
 
@@ -37,37 +38,57 @@ class Rendered(Manifest):
     same: bool = False
 
 
-def rendered(project: Project, env: Environment) -> list[Rendered]:
+def rendered(project: Project, env: Environment, unread: list[str] | None = None) -> list[Rendered]:
     """The objects of the environment's values, in the order of the values; the place of each is that of its value.
 
-    Raises BadInput: a template with a mistake or that makes no Kubernetes object, a credential that cannot be read.
+    Secrets are read now, for this list alone. Where `unread` is given, one that cannot be read from here has no data,
+    and why is put there. Raises BadInput: a template with a mistake or that makes no Kubernetes object, a reference to
+    nothing; and what else `Resolver.resolve` does.
     """
-    return list(_rendered(project, env))
+    return list(_rendered(project, env, unread))
 
 
-def _rendered(project: Project, env: Environment) -> Iterator[Rendered]:
+def _rendered(project: Project, env: Environment, unread: list[str] | None) -> Iterator[Rendered]:
     if not isinstance(env, MeshEnvironment):
         return
+    resolver = Resolver(project, env)
     for kind in KINDS:
         found: Any = env.resources
         for part in kind.values:
             found = getattr(found, part)
         for key, obj in found.items():
-            yield from _of_one(project, env, kind, key, obj)
+            path: Path = ("resources", *kind.values, key)
+            values = _values(env, kind, path, obj)
+            if kind.values[-1] in _WITH_DATA:
+                values["data"] = _data(project, env, path, obj, resolver, unread)
+            yield from _of_one(project, env, kind, path, values)
 
 
-def _of_one(project: Project, env: Environment, kind: Kind, key: str, obj: MeshObject) -> Iterator[Rendered]:
-    path: Path = ("resources", *kind.values, key)
+def _data(
+    project: Project, env: Environment, path: Path, obj: Any, resolver: Resolver, unread: list[str] | None
+) -> dict[str, str]:
+    try:
+        return credentials.data(project, env, path, obj, resolver)
+    except BadInput:
+        raise
+    except MeshwrightError as error:
+        if unread is None:
+            raise
+        unread.append(error.message)
+        return {}
+
+
+def _of_one(project: Project, env: Environment, kind: Kind, path: Path, values: dict[str, Any]) -> Iterator[Rendered]:
     place = env.where(*path)
-    text = template.render(project, kind.template, **_values(project, env, kind, path, obj))
+    text = template.render(project, kind.template, **values)
     name = f"{place}: templates/{kind.template} as rendered"
     for document in documents.read(text, name):
         whole = checked(document.value, f"{name}:{document.line}")
         yield Rendered(whole, place, path=path, same=kind.values[-1] not in _BUNDLES)
 
 
-def _values(project: Project, env: Environment, kind: Kind, path: Path, obj: MeshObject) -> dict[str, Any]:
-    """What a template gets: docs/templates/README.md is the same list in words."""
+def _values(env: Environment, kind: Kind, path: Path, obj: MeshObject) -> dict[str, Any]:
+    """What a template gets but for `data`: docs/templates/README.md is the same list in words."""
     namespace, _, name = str(path[-1]).partition("/")
     domain = cluster_domain(env)
     given = obj.given()
@@ -84,9 +105,6 @@ def _values(project: Project, env: Environment, kind: Kind, path: Path, obj: Mes
         values["proxy_version"] = spec.get("proxy_version") or proxies_of(env)
     elif kind.values == ("egress",):
         values["spec"] = {"endpoints": [], "originateTls": False, **spec}
-    elif kind.values == ("credentials",):
-        assert isinstance(obj, FileCredential | SelfSignedCredential | CertManagerCredential)
-        values["data"] = credentials.data(project, env, path, obj)
     return values
 
 

@@ -85,7 +85,8 @@ resources:
           tls: {{mode: MUTUAL, credentialName: fields}}
   credentials:
     istio-system/fields:
-      {{kind: file, certificate: tls/{HOST}.crt, key: tls/{HOST}.key, ca: tls/client.example.com.crt}}
+      {{kind: reference, certificate: {{file: tls/{HOST}.crt}}, key: {{file: tls/{HOST}.key}},
+       ca: {{file: tls/client.example.com.crt}}}}
   virtual_services:
     bookinfo/fields:
       hosts: [{HOST}]
@@ -226,7 +227,7 @@ def test_new_files_of_a_credential_are_served_without_a_restart(example, outside
     folder.mkdir(exist_ok=True)
     values = examples.example("gateway").replace(
         "      kind: self_signed\n      hosts: [shop.example.com]",
-        "      {kind: file, certificate: tls/shop.example.com.crt, key: tls/shop.example.com.key}",
+        "      {kind: reference, certificate: {file: tls/shop.example.com.crt}, key: {file: tls/shop.example.com.key}}",
     )
     served = []
     for _ in range(2):

@@ -38,3 +38,11 @@ def strict(schema: Any) -> Any:
     if isinstance(schema.get("properties"), dict) and "type" in schema and not whole:
         found["additionalProperties"] = False
     return found
+
+
+def put_files(root: Path, page: str) -> None:
+    """Makes the files that the references of a page's example name; made up, and the same every time."""
+    for name in re.findall(r"\{file: ([^},]+)\}", example(page)):
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"made for {name}", encoding="utf-8")

@@ -6,36 +6,39 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from meshwright.environment.mesh.reference import SecretAt
 from meshwright.environment.mesh.words import Duration, Host, MeshObject, ObjectName, Spec
 from meshwright.environment.vocabulary import Text, Words
 
-__all__ = ["CertManagerCredential", "Credential", "FileCredential", "SelfSignedCredential"]
+__all__ = ["CertManagerCredential", "Credential", "ReferenceCredential", "SelfSignedCredential"]
 
 Hosts = Annotated[list[Host], Field(min_length=1), Words("a list of at least one host")]
 
 
-class FileCredential(MeshObject):
-    """A Secret from files of the project folder, which are not in Git."""
+class ReferenceCredential(MeshObject):
+    """A Secret from references to PEM."""
 
-    kind: Literal["file"]
-    """`file`: from PEM files; `self_signed`: made here, for a lab; `cert_manager`: made by cert-manager."""
-    certificate: Text
-    """Path of the certificate chain, PEM, the host's own certificate first."""
-    key: Text
-    """Path of its private key, PEM."""
-    ca: Text | None = None
-    """Path of the CA certificates that clients are checked with (MUTUAL)."""
+    kind: Literal["reference"]
+    """`reference`: from where the values say; `self_signed`: made here, for a lab; `cert_manager`: of cert-manager."""
+    certificate: SecretAt
+    """The certificate chain, the host's own certificate first."""
+    key: SecretAt
+    """Its private key."""
+    ca: SecretAt | None = None
+    """The CA certificates that clients are checked with (MUTUAL)."""
+    crl: SecretAt | None = None
+    """The revoked certificates of these, which clients are checked with too."""
 
 
 class SelfSignedCredential(MeshObject):
     """A Secret with a certificate that is made here and signed by nobody else; for a lab."""
 
     kind: Literal["self_signed"]
-    """`file`: from PEM files; `self_signed`: made here, for a lab; `cert_manager`: made by cert-manager."""
+    """`reference`: from where the values say; `self_signed`: made here, for a lab; `cert_manager`: of cert-manager."""
     hosts: Hosts
     """The hosts that it is for."""
     days: Annotated[int, Field(ge=1, le=3650)] = 90
-    """How long it is valid; it is made anew when a third of that is left."""
+    """How long it is valid; it is made anew when fewer days are left than certs.gateway_days_warn, or than half of it."""
 
 
 class Issuer(Spec):
@@ -53,7 +56,7 @@ class CertManagerCredential(MeshObject):
     """A Certificate of cert-manager, which keeps the Secret."""
 
     kind: Literal["cert_manager"]
-    """`file`: from PEM files; `self_signed`: made here, for a lab; `cert_manager`: made by cert-manager."""
+    """`reference`: from where the values say; `self_signed`: made here, for a lab; `cert_manager`: of cert-manager."""
     hosts: Hosts
     """The hosts that it is for."""
     issuer: Issuer
@@ -64,4 +67,4 @@ class CertManagerCredential(MeshObject):
     """How long before its end it is made anew: 360h."""
 
 
-Credential = Annotated[FileCredential | SelfSignedCredential | CertManagerCredential, Field(discriminator="kind")]
+Credential = Annotated[ReferenceCredential | SelfSignedCredential | CertManagerCredential, Field(discriminator="kind")]

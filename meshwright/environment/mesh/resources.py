@@ -13,6 +13,7 @@ from meshwright.environment.mesh.gateway import Gateway
 from meshwright.environment.mesh.gateway_api import BackendTlsPolicy, K8sGateway, ReferenceGrant, TlsRouteOfApi
 from meshwright.environment.mesh.others import ServiceEntry, Sidecar, Telemetry
 from meshwright.environment.mesh.rate_limit import RateLimit
+from meshwright.environment.mesh.reference import SecretObject
 from meshwright.environment.mesh.security import AuthorizationPolicy, PeerAuthentication, RequestAuthentication
 from meshwright.environment.mesh.virtual_service import VirtualService
 from meshwright.environment.mesh.words import ObjectKey, removable
@@ -46,6 +47,8 @@ class MeshResources(Resources):
     credentials: Annotated[dict[ObjectKey, Credential], removable(Credential)] = {}
     """What a credentialName means: Secrets with certificates."""
     virtual_services: Annotated[dict[ObjectKey, VirtualService], removable(VirtualService)] = {}
+    secrets: Annotated[dict[ObjectKey, SecretObject], removable(SecretObject)] = {}
+    """Other Secrets, whose values are references."""
     """VirtualServices."""
     destination_rules: Annotated[dict[ObjectKey, DestinationRule], removable(DestinationRule)] = {}
     """DestinationRules."""

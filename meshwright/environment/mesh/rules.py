@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from meshwright.environment.mesh.credential import CertManagerCredential
+from meshwright.environment.mesh.credential import CertManagerCredential, ReferenceCredential
 from meshwright.environment.mesh.destination_rule import ClientTls, DestinationRule
 from meshwright.environment.mesh.egress import Egress
 from meshwright.environment.mesh.gateway import Gateway, Server
 from meshwright.environment.mesh.others import ServiceEntry
 from meshwright.environment.mesh.rate_limit import RateLimit
+from meshwright.environment.mesh.reference import Reference
 from meshwright.environment.mesh.resources import MeshEnvironment
 from meshwright.environment.mesh.security import AuthorizationPolicy, PeerAuthentication
 from meshwright.environment.mesh.virtual_service import HttpRoute, TcpRoute, TlsRoute, VirtualService
@@ -186,6 +187,25 @@ def _labels(env: Environment) -> Iterator[Broken]:
             yield Broken(at, f"{dotted(at)} is given without duration beside it")
 
 
+def _references(env: Environment) -> Iterator[Broken]:
+    for path, part in _of(Reference, ReferenceCredential)(env):
+        if isinstance(part, ReferenceCredential):
+            if part.key.env is not None:
+                at: Path = (*path, "key", "env")
+                yield Broken(at, f"{dotted(at)} would keep a private key in an environment variable")
+            if part.crl is not None and part.ca is None:
+                at = (*path, "crl")
+                yield Broken(at, f"{dotted(at)} is given without ca beside it")
+            continue
+        assert isinstance(part, Reference)
+        if part.key is not None and part.sops is None and part.vault is None:
+            yield Broken((*path, "key"), f"{dotted((*path, 'key'))} is given without sops or vault beside it")
+        if part.vault is not None and part.key is None:
+            yield Broken((*path, "vault"), f"{dotted((*path, 'vault'))} is given without key beside it")
+        if part.identity is not None and part.age is None:
+            yield Broken((*path, "identity"), f"{dotted((*path, 'identity'))} is given without age beside it")
+
+
 RULES = (
     Rule("Of keys that exclude each other one is given", _alternatives),
     Rule("The weights of a route add up to 100", _weights),
@@ -197,6 +217,7 @@ RULES = (
     Rule("CUSTOM and provider go together; portLevelMtls needs a selector", _policies),
     Rule("A rate limit limits something; service and rate_limits go together", _limits),
     Rule("Egress originates TLS for HTTP only; STATIC and endpoints go together", _egress),
+    Rule("key goes with sops and vault, identity with age, crl with ca; env is not for a private key", _references),
     Rule("renewBefore is a part of duration", _labels),
 )
 """What must hold inside one object."""

@@ -15,12 +15,15 @@ from cryptography.x509.oid import NameOID
 
 from meshwright import rendering
 from meshwright.environment import Environment
-from meshwright.errors import BadInput
+from meshwright.errors import BadInput, MeshwrightError
 from meshwright.project import Project
 from meshwright.rendering import credentials
 
 Load = Callable[..., Environment]
-FILES = "resources: {credentials: {istio-system/c: {kind: file, certificate: tls/c.crt, key: tls/c.key}}}\n"
+FILES = (
+    "resources: {credentials: {istio-system/c: "
+    "{kind: reference, certificate: {file: tls/c.crt}, key: {file: tls/c.key}}}}\n"
+)
 MADE = "resources: {{credentials: {{istio-system/c: {{kind: self_signed, hosts: [{hosts}], days: {days}}}}}}}\n"
 PLACE = "group_data/lab.yaml:1"
 
@@ -61,18 +64,18 @@ def test_files_are_the_secret(project: Project, environment: Load) -> None:
 def test_with_a_ca_for_mutual(project: Project, environment: Load) -> None:
     certificate, key = pair()
     put(project, certificate, key)
-    env = environment(FILES.replace("key: tls/c.key", "key: tls/c.key, ca: tls/c.crt"))
+    env = environment(FILES.replace("}}}}", "}, ca: {file: tls/c.crt}}}}"))
     assert secret(project, env)["ca.crt"] == certificate
 
 
 @pytest.mark.parametrize(
     ("certificate", "key", "sentence"),
     [
-        (None, None, 'resources.credentials["istio-system/c"].certificate is tls/c.crt, which cannot be read: '
+        (None, None, 'resources.credentials["istio-system/c"].certificate: tls/c.crt cannot be read: '
          "No such file or directory"),
-        (b"x", pair()[1], "tls/c.crt has no certificate in PEM"),
-        (pair()[0], b"x", "tls/c.key is not a private key in PEM without a password"),
-        (pair()[0], pair()[1], "tls/c.key is not the key of tls/c.crt"),
+        (b"x", pair()[1], "file tls/c.crt has no certificate in PEM"),
+        (pair()[0], b"x", "file tls/c.key has no private key in PEM without a password"),
+        (pair()[0], pair()[1], "file tls/c.key is not the key of file tls/c.crt"),
     ],
 )  # fmt: skip
 def test_what_may_be_wrong_with_files(
@@ -84,6 +87,55 @@ def test_what_may_be_wrong_with_files(
         rendering.rendered(project, environment(FILES))
     assert caught.value.message == f"{PLACE}: {sentence}"
     assert caught.value.hint
+
+
+def revoked(by: str, ends: int = 10, key: ec.EllipticCurvePrivateKey | None = None) -> bytes:
+    """A list of revoked certificates, PEM, that an authority of this name is to replace in `ends` days."""
+    now = datetime.datetime.now(datetime.UTC)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, by)])
+    builder = x509.CertificateRevocationListBuilder().issuer_name(name).last_update(now - datetime.timedelta(days=20))
+    made = builder.next_update(now + datetime.timedelta(days=ends)).sign(
+        key or ec.generate_private_key(ec.SECP256R1()), hashes.SHA256()
+    )
+    return made.public_bytes(serialization.Encoding.PEM)
+
+
+@pytest.mark.parametrize(
+    ("crl", "sentence"),
+    [
+        (revoked("a.example.com") * 2, ""),
+        (b"x", "file tls/c.crl has no list of revoked certificates in PEM"),
+        (b"-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----", "has no list of revoked certificates in PEM"),
+        (revoked("b.example.com"), "file tls/c.crl is of another authority than those of ca"),
+        (revoked("a.example.com") + revoked("a.example.com", -1), "file tls/c.crl was due to be replaced at 2"),
+    ],
+)
+def test_a_list_of_revoked_certificates(project: Project, environment: Load, crl: bytes, sentence: str) -> None:
+    put(project, *pair())
+    (project.root / "tls" / "c.crl").write_bytes(crl)
+    env = environment(FILES.replace("}}}}", "}, ca: {file: tls/c.crt}, crl: {file: tls/c.crl}}}}"))
+    if not sentence:
+        assert secret(project, env)["ca.crl"] == crl
+        return
+    with pytest.raises(BadInput) as caught:
+        rendering.rendered(project, env)
+    assert sentence in caught.value.message
+    assert caught.value.message.startswith(PLACE)
+
+
+def test_a_reference_that_cannot_be_read_from_here_is_told_where_that_is_asked(
+    project: Project, environment: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(project, *pair())
+    monkeypatch.delenv("VAULT_ADDR", raising=False)
+    env = environment(FILES.replace("{file: tls/c.key}", "{vault: a/b, key: c}"))
+    with pytest.raises(MeshwrightError, match="VAULT_ADDR is not set"):
+        rendering.rendered(project, env)
+    unread: list[str] = []
+    [made] = rendering.rendered(project, env, unread)
+    assert made.obj["data"] == {}
+    [sentence] = unread
+    assert sentence.startswith(f'{PLACE}: resources.credentials["istio-system/c"].key: VAULT_ADDR')
 
 
 def test_a_certificate_that_has_expired_is_refused(project: Project, environment: Load) -> None:
@@ -108,11 +160,15 @@ def test_a_self_signed_one_is_kept_for_the_next_plan_and_readable_by_its_owner_o
     assert serialization.load_pem_private_key(first["tls.key"], None).public_key() == made.public_key()
 
 
-@pytest.mark.parametrize(("after", "renewed"), [(0, False), (19, False), (21, True), (40, True)])
-def test_it_is_made_anew_when_a_third_of_its_time_is_left(
-    project: Project, environment: Load, monkeypatch: pytest.MonkeyPatch, after: int, renewed: bool
+@pytest.mark.parametrize(
+    ("days", "after", "renewed"),
+    [(30, 0, False), (30, 14, False), (30, 16, True), (30, 40, True), (90, 68, False), (90, 70, True), (1, 0, False)],
+)
+def test_it_is_made_anew_when_less_is_left_than_the_threshold_or_half_of_its_time(
+    project: Project, environment: Load, monkeypatch: pytest.MonkeyPatch, days: int, after: int, renewed: bool
 ) -> None:
-    env = environment(MADE.format(hosts="a.example.com", days=30))
+    """The threshold is certs.gateway_days_warn, which is 21."""
+    env = environment(MADE.format(hosts="a.example.com", days=days))
     first, now = secret(project, env), credentials._now()
     monkeypatch.setattr(credentials, "_now", lambda: now + datetime.timedelta(days=after))
     assert (secret(project, env) != first) is renewed

@@ -46,6 +46,7 @@ def test_each_kind_has_a_page_with_an_example() -> None:
 
 @pytest.mark.parametrize("page", examples.pages())
 def test_what_comes_out_of_an_example(project: Project, environment: Load, page: str) -> None:
+    examples.put_files(project.root, page)
     env = environment(examples.example(page))
     made = rendering.rendered(project, env)
     text = yaml.safe_dump_all([without_secrets(manifest.obj) for manifest in made], sort_keys=False, width=120)
@@ -61,6 +62,7 @@ def test_what_comes_out_of_an_example(project: Project, environment: Load, page:
 def test_istios_schemas_take_an_example(
     project: Project, environment: Load, crds: dict[tuple[str, str], Any], page: str
 ) -> None:
+    examples.put_files(project.root, page)
     for manifest in rendering.rendered(project, environment(examples.example(page))):
         obj = manifest.obj
         if obj["kind"] not in PLAIN:

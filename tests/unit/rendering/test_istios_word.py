@@ -34,6 +34,8 @@ def values(page: str) -> str:
 
 @pytest.mark.parametrize("page", [*examples.pages(), "whole"])
 def test_istio_takes_it(project: Project, environment: Load, istioctl: Path, tmp_path: Path, page: str) -> None:
+    if page != "whole":
+        examples.put_files(project.root, page)
     made = rendering.rendered(project, environment(values(page)))
     file = tmp_path / "objects.yaml"
     # As JSON: PyYAML writes "1e3" without quotes, which Go takes for a number.

@@ -42,7 +42,7 @@ AWKWARD = [
 ]
 TEXT = st.one_of(st.sampled_from(AWKWARD), st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12))
 # What a template makes of these is more than the values.
-BUNDLES = ("credentials", "egress", "rate_limits")
+BUNDLES = ("credentials", "egress", "rate_limits", "secrets")
 
 
 def values(at: Type) -> st.SearchStrategy[Any]:
@@ -265,8 +265,62 @@ ROUTE = "resources:\n  virtual_services:\n    shop/a:\n      hosts: [a.example.c
         (
             "resources: {credentials: {shop/a: {kind: fiel}}}",
             "1:42",
-            'resources.credentials["shop/a"].kind is fiel; it must be file, self_signed or cert_manager; '
-            "the nearest is file",
+            'resources.credentials["shop/a"].kind is fiel; it must be reference, self_signed or cert_manager',
+        ),
+        (
+            "resources: {secrets: {shop/a: {data: {password: hunter2}}}}",
+            "1:49",
+            'resources.secrets["shop/a"].data.password is text that is not shown here; it must be a reference, such as '
+            "{file: PATH}; beside file there are age, sops, vault and env",
+        ),
+        (
+            "resources: {secrets: {shop/a: {data: {password: {env: hunter-2}}}}}",
+            "1:55",
+            'resources.secrets["shop/a"].data.password.env is text that is not shown here; it must be the name of an '
+            "environment variable, such as SHOP_PASSWORD or null",
+        ),
+        (
+            "resources: {secrets: {shop/a: {data: hunter2}}}",
+            "1:38",
+            'resources.secrets["shop/a"].data is text that is not shown here; it must be a mapping of keys to '
+            "references, at least one",
+        ),
+        (
+            "resources: {secrets: {shop/a: {data: {b: {file: x, env: X}}}}}",
+            "1:57",
+            'resources.secrets["shop/a"].data.b.env does not go with '
+            f'resources.secrets["shop/a"].data.b.file ({FILE}:1)',
+        ),
+        (
+            "resources: {secrets: {shop/a: {data: {b: {}}}}}",
+            "1:39",
+            'resources.secrets["shop/a"].data.b must have file, age, sops, vault or env',
+        ),
+        (
+            "resources: {secrets: {shop/a: {data: {b: {file: x, key: k}}}}}",
+            "1:57",
+            'resources.secrets["shop/a"].data.b.key is given without sops or vault beside it',
+        ),
+        (
+            "resources: {secrets: {shop/a: {data: {b: {vault: a/b}}}}}",
+            "1:50",
+            'resources.secrets["shop/a"].data.b.vault is given without key beside it',
+        ),
+        (
+            "resources: {secrets: {shop/a: {data: {b: {sops: x, identity: i}}}}}",
+            "1:62",
+            'resources.secrets["shop/a"].data.b.identity is given without age beside it',
+        ),
+        (
+            "resources: {credentials: {shop/a: {kind: reference, certificate: {file: c}, key: {env: K}}}}",
+            "1:88",
+            'resources.credentials["shop/a"].key.env would keep a private key in an environment variable',
+        ),
+        (
+            "resources: {credentials: {shop/a: "
+            "{kind: reference, certificate: {file: c}, key: {file: k}, crl: {file: l}}}}",
+            "1:93",
+            'resources.credentials["shop/a"].crl is given without ca beside it',
         ),
     ],
 )
@@ -281,7 +335,7 @@ def test_a_private_key_is_refused_and_not_shown(environment: Load) -> None:
     with pytest.raises(BadValues) as caught:
         environment(f'istio: {{values: {{a: "{key}"}}}}\nresources: {{gateways: {{"{key}": 1}}}}\n')
     for problem in caught.value.problems:
-        assert "MHcC" not in problem.message
+        assert "MHcC" not in problem.message + problem.hint
     assert "istio.values.a has a private key in it, which is not shown here" in caught.value.problems[0].message
 
 
