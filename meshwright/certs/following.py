@@ -4,11 +4,11 @@ wait. Everybody else has followed first: who is restarted, or asks, then gets wh
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from meshwright.certs import modes, waiting, workloads
+from meshwright.certs.certificate import Certificate
 from meshwright.certs.gates import Held, Look, Pace
 from meshwright.certs.modes import Mode
 from meshwright.certs.phase import Position
@@ -77,10 +77,16 @@ class Follower:
 
     def _wait(self, report: Report) -> None:
         """Until the last of the slow has asked for its next certificate; whoever looks meanwhile may stop the run."""
+        told = ""
         while True:
-            last = self._last(report)
+            leaves = _outdated(report)
+            last = waiting.renewed(leaves)
             if last is None:
                 return
+            text = f"waiting for the next certificates of {len(leaves)} proxies, until {last:%Y-%m-%d %H:%M} UTC"
+            if text != told:
+                self.say(f"{text}, in {rough(last - report.seen.now)}")
+                told = text
             self.safe_point(f"the wait of {self.step}")
             left = (last - report.seen.now).total_seconds()
             if left <= 0:
@@ -88,16 +94,11 @@ class Follower:
             self.sleep(min(_SLOWLY, left))
             report, _ = self.look()
 
-    def _last(self, report: Report) -> dt.datetime | None:
-        names, slow = modes.lagging(report), {str(proxy) for proxy in modes.slow(report.seen.mesh)}
-        leaves = [p.chain[0] for p in report.seen.of("proxy") if p.name in names & slow and p.chain]
-        last = waiting.renewed(leaves)
-        if last is not None:
-            self.say(
-                f"waiting for the next certificates of {len(leaves)} proxies: "
-                f"{rough(last - report.seen.now)}, until {last:%Y-%m-%d %H:%M} UTC"
-            )
-        return last
+
+def _outdated(report: Report) -> list[Certificate]:
+    """What those present that have not followed and will with their next certificate."""
+    names = modes.lagging(report) & {str(proxy) for proxy in modes.slow(report.seen.mesh)}
+    return [place.chain[0] for place in report.seen.of("proxy") if place.name in names and place.chain]
 
 
 Left = Callable[[Report], set[str]]
