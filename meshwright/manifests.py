@@ -44,14 +44,14 @@ def sources(root: Path, paths: Sequence[str]) -> list[list[str]]:
     return [[os.path.relpath(p, root), hashlib.sha256(p.read_bytes()).hexdigest()] for p in files]
 
 
-def read(root: Path, paths: Sequence[str], kubectl: str) -> list[Manifest]:
-    """The objects of `paths` (relative to the project folder `root`), in order.
+def read(root: Path, paths: Sequence[str], kubectl: str, said: str = "resources.manifests") -> list[Manifest]:
+    """The objects of `paths` (relative to the project folder `root`), in order; `said` is where the values have them.
 
     A folder with a kustomization is built by `kubectl kustomize` (`kubectl` is the tool's path), another folder stands
     for its YAML and JSON files, sorted. Raises BadInput: a path that is not there, a file that is not YAML, something
     that is not a Kubernetes object, two of one name, one that is too large for the API server.
     """
-    return unique(manifest for path in paths for manifest in _under(root, path, kubectl))
+    return unique(manifest for path in paths for manifest in _under(root, path, kubectl, said))
 
 
 def unique(found: Iterable[Manifest]) -> list[Manifest]:
@@ -72,36 +72,34 @@ def unique(found: Iterable[Manifest]) -> list[Manifest]:
     return found
 
 
-def _under(root: Path, path: str, kubectl: str) -> Iterator[Manifest]:
+def _under(root: Path, path: str, kubectl: str, said: str) -> Iterator[Manifest]:
     place = root / path
     if not place.resolve().is_relative_to(root.resolve()):
-        raise BadInput(f"resources.manifests: {path} leads out of the project", hint="Put the manifests inside it")
+        raise BadInput(f"{said}: {path} leads out of the project", hint="Put the manifests inside it")
     if not place.is_dir():
-        yield from _file(place, path)
+        yield from _file(place, path, said)
     elif kustomized(root, [path]):
         yield from _objects(_built(place, path, kubectl), path, built=True)
     else:
         files = sorted(p for p in place.rglob("*") if p.suffix in _SUFFIXES and p.is_file())
         if not files:
-            raise BadInput(f"resources.manifests: the folder {path} has no YAML or JSON files")
+            raise BadInput(f"{said}: the folder {path} has no YAML or JSON files")
         for file in files:
             if file.name in _KUSTOMIZATION:
                 below = file.parent.relative_to(root)
                 raise BadInput(
                     f"{file.relative_to(root)}: a kustomize folder inside a folder of manifests",
-                    hint=f"Put it beside {path}, and name it in resources.manifests by itself: {below}",
+                    hint=f"Put it beside {path}, and name it in {said} by itself: {below}",
                 )
-            yield from _file(file, str(file.relative_to(root)))
+            yield from _file(file, str(file.relative_to(root)), said)
 
 
-def _file(file: Path, name: str) -> Iterator[Manifest]:
+def _file(file: Path, name: str, said: str) -> Iterator[Manifest]:
     try:
         # A BOM, which editors on Windows write, is no part of the text.
         text = file.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
-        raise BadInput(
-            f"resources.manifests: {name} does not exist", hint="Paths are relative to the project"
-        ) from None
+        raise BadInput(f"{said}: {name} does not exist", hint="Paths are relative to the project") from None
     except UnicodeDecodeError as error:
         raise BadInput(f"{name}: byte {error.start} is not UTF-8", hint="Save the file as UTF-8") from None
     except OSError as error:

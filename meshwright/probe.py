@@ -8,6 +8,7 @@ import socket
 import ssl
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -29,11 +30,13 @@ class Page:
     seconds: float
 
 
-def get(target: Target, url: str, *, host: str = "", timeout: float = 10) -> Page:
+def get(
+    target: Target, url: str, *, host: str = "", headers: Mapping[str, str] | None = None, timeout: float = 10
+) -> Page:
     """The answer to a GET of `url` (http or https), asked once and not redirected.
 
     The connection is made by the target itself, without proxies: it is about the way there. `host` replaces the Host
-    header. `timeout` is in seconds, for all of it, the resolver included.
+    header, `headers` are sent too. `timeout` is in seconds, for all of it, the resolver included.
 
     Raises Unreachable: no connection, no answer in time, or no HTTP.
     """
@@ -43,7 +46,7 @@ def get(target: Target, url: str, *, host: str = "", timeout: float = 10) -> Pag
 
     def ask() -> None:
         try:
-            result.append(_ask(target, url, host, timeout, start, opened))
+            result.append(_ask(target, url, host, headers or {}, timeout, start, opened))
         except MeshwrightError as error:
             result.append(error)
         except (OSError, http.client.HTTPException) as error:
@@ -67,7 +70,15 @@ def get(target: Target, url: str, *, host: str = "", timeout: float = 10) -> Pag
     return answer
 
 
-def _ask(target: Target, url: str, host: str, timeout: float, start: float, opened: list[socket.socket]) -> Page:
+def _ask(
+    target: Target,
+    url: str,
+    host: str,
+    further: Mapping[str, str],
+    timeout: float,
+    start: float,
+    opened: list[socket.socket],
+) -> Page:
     parts = urlsplit(url)
     secure = parts.scheme == "https"
     name, port = parts.hostname or "", parts.port or (443 if secure else 80)
@@ -80,7 +91,7 @@ def _ask(target: Target, url: str, host: str, timeout: float, start: float, open
     connection = http.client.HTTPConnection(name, port)
     connection.sock = stream
     try:
-        headers = {"User-Agent": "meshwright", "Connection": "close", "Host": host or parts.netloc}
+        headers = {"User-Agent": "meshwright", "Connection": "close", "Host": host or parts.netloc, **further}
         connection.request("GET", f"{parts.path or '/'}{'?' if parts.query else ''}{parts.query}", headers=headers)
         response = connection.getresponse()
         body = response.read(_LONGEST)

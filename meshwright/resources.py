@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Collection, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from meshwright import applyset, cluster, crds, istio, manifests, objects, prerequisites, rendering, tools
 from meshwright.environment import Environment
@@ -14,14 +15,27 @@ from meshwright.plan import Action, Change, Plan, digest
 from meshwright.step import Step
 from meshwright.target import Target
 
-__all__ = ["apply", "apply_all", "planned", "set_name", "wanted"]
+if TYPE_CHECKING:
+    from meshwright.taken import Before
+
+__all__ = ["Written", "apply", "apply_all", "planned", "set_name", "wanted", "write"]
 
 _CRD = "CustomResourceDefinition"
 
 
-def set_name(env: Environment) -> str:
-    """The name of the environment's ApplySet."""
-    return f"resources-{env.name}"
+@dataclass(frozen=True)
+class Written:
+    """What a run has applied and deleted, and what the proxies had `before`."""
+
+    session: Session
+    applied: Sequence[objects.Object]
+    gone: Sequence[objects.Object]
+    before: Before
+
+
+def set_name(env: Environment, component: str = "resources") -> str:
+    """The name of the ApplySet of a component of the environment."""
+    return f"{component}-{env.name}"
 
 
 def wanted(
@@ -67,16 +81,18 @@ def planned(
     allow_empty: bool = False,
     adopt: Collection[str] = (),
     try_new: bool = True,
+    component: str = "resources",
 ) -> Plan:
-    """The plan that makes the cluster have exactly the objects of `found`, of those that the environment keeps.
+    """The plan that makes the cluster have exactly the objects of `found`, of those that the environment keeps as
+    this `component`.
 
     `desired` is the digest of the desired state. Members in `leave` are neither compared nor deleted. Objects named in
     `adopt` are taken over from other managers. With `try_new`, new ones are tried out by a dry run. Raises BadInput,
     naming an object's place, and Refused, as `objects.compare` and `applyset.pruned` do.
     """
     if waits_for := prerequisites.unknown(session, found):
-        return Plan("resources", desired, after=waits_for)
-    name = set_name(env)
+        return Plan(component, desired, after=waits_for)
+    name = set_name(env, component)
     left = crds.newer_there(session, found)
     found = [m for m in found if m.obj["kind"] != _CRD or m.obj["metadata"]["name"] not in left]
     objs = [applyset.member(prerequisites.scoped(session, manifest.obj), name) for manifest in found]
@@ -84,14 +100,14 @@ def planned(
     places = {objects.key(obj): manifest.place for obj, manifest in zip(objs, found, strict=True)}
     compared = objects.compare(session, objs, adopt=adopt, places=places, try_new=try_new)
     if waits_for := prerequisites.homeless(session, env, found, compared.changes):
-        return Plan("resources", desired, after=waits_for)
+        return Plan(component, desired, after=waits_for)
     changes = applyset.unshared(session, compared.changes)
     parent = applyset.kept(session, name)
     further = applyset.pruned(session, name, parent, members, allow_empty=allow_empty)
     if not compared.changes and not further:
         further = applyset.put_right(parent, name, members)
     return Plan(
-        "resources",
+        component,
         desired,
         (*changes, *further),
         checked=len(objs) + len(further),
@@ -110,10 +126,19 @@ def apply(target: Target, env: Environment, plan: Plan) -> None:
     # It takes a while to import, which only those pay who write.
     from meshwright import taken
 
+    done = write(target, env, plan)
+    wait.ready(done.session, wait.refs(done.applied), timeout=env.istio.timeout, say=target.say)
+    taken.wait(target, env, done.session, done.applied, done.gone, done.before)
+
+
+def write(target: Target, env: Environment, plan: Plan, *, component: str = "resources") -> Written:
+    """Does what a plan of `planned` says. Raises Refused: an object is another one than the plan has looked at."""
+    from meshwright import taken
+
     session = cluster.session(target, env)
     if session is None:
-        raise MeshwrightError("there is no cluster to apply resources to")
-    name, members = set_name(env), plan.objects or ()
+        raise MeshwrightError(f"there is no cluster to apply {component} to")
+    name, members = set_name(env, component), plan.objects or ()
     adopt, pace = target.shared.options.adopt, env.resources.pace
     changes = [change for change in plan.changes if change.action is not Action.DESTROY]
     crds = [change for change in changes if change.kind == _CRD]
@@ -138,8 +163,7 @@ def apply(target: Target, env: Environment, plan: Plan) -> None:
     objects.apply(session, rest, adopt=adopt, pace=pace)
     _delete_all(session, plan.changes, pace)
     session.apply(applyset.parent(name, members))
-    wait.ready(session, wait.refs(written), timeout=env.istio.timeout, say=target.say)
-    taken.wait(target, env, session, written, gone, before)
+    return Written(session, written, gone, before)
 
 
 def _of_istio(change: Change) -> bool:

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from meshwright import check
 from meshwright.check import Check
-from meshwright.checks import control_plane, data_plane, gateway, host, kubernetes, limits, programs, sample
+from meshwright.checks import (
+    addons,
+    control_plane,
+    data_plane,
+    gateway,
+    host,
+    kubernetes,
+    limits,
+    programs,
+    sample,
+    telemetry,
+)
 from meshwright.environment import Environment
 from meshwright.errors import MeshwrightError
 from meshwright.journal import Journal
@@ -14,7 +26,7 @@ from meshwright.plan import Plan, digest
 from meshwright.step import Step
 from meshwright.target import Target
 
-__all__ = ["CHECKS", "GROUPS", "chosen", "counts", "hold"]
+__all__ = ["CHECKS", "GROUPS", "WHEN_ASKED", "chosen", "counts", "hold", "made"]
 
 CHECKS: tuple[Check, ...] = (
     *host.CHECKS,
@@ -28,23 +40,26 @@ CHECKS: tuple[Check, ...] = (
 )
 """A check comes after those that it needs."""
 
-GROUPS: tuple[str, ...] = tuple(dict.fromkeys(each.group for each in CHECKS))
-"""The groups, in order."""
+WHEN_ASKED: tuple[Check, ...] = (*addons.CHECKS, *telemetry.CHECKS)
+"""Those of groups that are made only when somebody names them: a deploy of its own brings up what they look at."""
 
+_ALL = (*CHECKS, *WHEN_ASKED)
+GROUPS: tuple[str, ...] = tuple(dict.fromkeys(each.group for each in _ALL))
+"""The groups, in order."""
 
 _PATIENCE = 6.0
 """At the end of a deploy: what it changed, such as a restarted istiod, may still be settling."""
 
 
 def chosen(groups: Sequence[str]) -> list[Check]:
-    """The checks of `groups` and those that they need, in order; no groups: all."""
+    """The checks of `groups` and those that they need, in order; no groups: all but those that are made when asked."""
     if not groups:
         return list(CHECKS)
     wanted: set[str] = set()
-    for each in reversed(CHECKS):
+    for each in reversed(_ALL):
         if each.group in groups or each.anchor in wanted:
             wanted |= {each.anchor, *each.needs}
-    return [each for each in CHECKS if each.anchor in wanted]
+    return [each for each in _ALL if each.anchor in wanted]
 
 
 def counts(results: Sequence[check.Result]) -> dict[str, int]:
@@ -53,14 +68,23 @@ def counts(results: Sequence[check.Result]) -> dict[str, int]:
     return {"checked": len(results), **by_state}
 
 
-def _plan(_target: Target, env: Environment) -> Plan:
-    return Plan("check", digest([each.anchor for each in CHECKS if each.applies(env)]))
+def _step(name: str, wanted: Callable[[], Sequence[Check]], *, some: bool) -> Step:
+    """The step that makes these checks; with `some`, that none of them applies is an error."""
+
+    def plan(_target: Target, env: Environment) -> Plan:
+        return Plan(name, digest([each.anchor for each in wanted() if each.applies(env)]))
+
+    def apply(target: Target, env: Environment, _plan: Plan) -> None:
+        if some or any(each.applies(env) for each in wanted()):
+            _make(wanted(), target, env)
+
+    return Step(name, plan, apply, check=True)
 
 
-def _apply(target: Target, env: Environment, _plan: Plan) -> None:
+def _make(made: Sequence[Check], target: Target, env: Environment) -> None:
     journal = Journal.of_process()
     results = []
-    for result in check.run(CHECKS, target, env, patience=_PATIENCE):
+    for result in check.run(made, target, env, patience=_PATIENCE):
         results.append(result)
         journal.write("check", result=result.as_json())
         if result.state is not check.State.OK:
@@ -80,5 +104,14 @@ def _apply(target: Target, env: Environment, _plan: Plan) -> None:
     )
 
 
-hold = Step("check", _plan, _apply, check=True)
+hold = _step("check", lambda: CHECKS, some=True)
 """Makes all checks. Its plan is always empty; it fails when a fatal check does not hold or could not be verified."""
+
+
+def made(group: str) -> Step:
+    """The step that makes the checks of one group alone, those that they need left out: for the end of the deploy that
+    brings up what the group looks at. Nothing is looked at where none of them applies."""
+    own = [each for each in _ALL if each.group == group]
+    anchors = {each.anchor for each in own}
+    kept = [replace(each, needs=tuple(need for need in each.needs if need in anchors)) for each in own]
+    return _step(f"check {group}", lambda: kept, some=False)

@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 
 from meshwright.errors import BadInput, MeshwrightError, Unreachable
 from meshwright.kube import parallel, tls
+from meshwright.kube.body import body as encoded
 from meshwright.kube.discovery import ACCEPT, Discovery, Resource
 from meshwright.kube.errors import Call, error, is_absent
 from meshwright.kube.kubeconfig import Context
@@ -279,7 +280,7 @@ class Session:
             )
         path = resource.object("" if method == "POST" else name, namespace, subresource)
         query = {**query, "dryRun": "All" if dry_run else ""}
-        data = json.dumps(obj if body is None else body).encode()
+        data = encoded(obj if body is None else body)
         if not dry_run:
             self.guard()
         answer = self.transport.call(method, path + _query(query), body=data, content_type=content_type)

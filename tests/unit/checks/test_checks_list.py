@@ -18,7 +18,7 @@ from meshwright.journal import VARIABLE
 from meshwright.step import Step
 
 DOCS = Path(__file__).parents[3] / "docs" / "checks.md"
-ALL = (*checks.CHECKS, *preflight.checks())
+ALL = (*checks.CHECKS, *checks.WHEN_ASKED, *preflight.checks())
 
 
 def test_every_check_is_documented_and_nothing_else() -> None:
@@ -37,7 +37,7 @@ def test_anchors_are_unique() -> None:
 
 def test_a_check_comes_after_those_that_it_needs() -> None:
     seen: set[str] = set()
-    for each in checks.CHECKS:
+    for each in (*checks.CHECKS, *checks.WHEN_ASKED):
         assert set(each.needs) <= seen, each.anchor
         seen.add(each.anchor)
 
