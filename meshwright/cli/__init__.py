@@ -33,6 +33,8 @@ COMMANDS = {
     "certs": "Look at the certificates of a mesh: who signs, how long they last, who trusts what.",
     "accesslog": "Switch access logs of proxies on and off.",
     "logs": "Follow the logs of many proxies at once, in words.",
+    "traffic": "Show what the Envoys of a workload count of their upstreams.",
+    "dashboard": "Open addons on a port of this machine.",
     "env": "Show the values of an environment, or which cluster it means.",
     "kubeconfig": "Print the kubeconfig of an environment, or merge it into yours.",
     "destroy": "Delete the cluster of an environment.",

@@ -123,6 +123,8 @@ class _Stream(httpcore2.NetworkStream):
         if info == "is_readable":
             # Asked of each idle connection before and after each call; under gevent each answer takes 0.1 ms.
             return time.monotonic() - self._heard > _JUST_NOW and _readable(self._raw)
+        if info == "socket":
+            return self._raw
         if info == "ssl_object" and isinstance(self._raw, ssl.SSLSocket):
             return self._raw
         return None

@@ -8,6 +8,7 @@ newer SPDY tunnel of `kubectl` is not needed for it: API servers hand this one o
 from __future__ import annotations
 
 import contextlib
+import socket
 from collections.abc import Iterator, Mapping
 from urllib.parse import quote
 
@@ -38,19 +39,30 @@ class Forwarded:
     def receive(self) -> bytes:
         """The next bytes, empty at the end. Raises Unreachable: no answer in time, or nothing listens there."""
         while (message := self._channels.receive()) is not None:
-            channel, data = message
-            if channel not in self._begun:
-                self._begun.add(channel)
-                data = data[2:]
-            if channel == _ERROR and data:
-                # The kubelet tells the whole way there; the last part says what happened ("connection refused").
-                why = data.decode(errors="replace").strip().rsplit(": ", 1)[-1]
-                raise Unreachable(
-                    f"{self._where} cannot be reached: {why}", hint="Does the pod run, and listen on that port?"
-                )
-            if channel == _DATA and data:
+            if data := self._data(*message):
                 return data
         return b""
+
+    def wait(self, other: socket.socket, timeout: float) -> tuple[bool, bool]:
+        """Whether there is something to take here, and to read from `other`, after at most `timeout` seconds."""
+        return self._channels.wait(other, timeout)
+
+    def take(self) -> bytes | None:
+        """What has come, after one read, which may be nothing; None at the end. Raises as `receive` does."""
+        found = self._channels.take()
+        return None if found is None else b"".join(self._data(*message) for message in found)
+
+    def _data(self, channel: int, data: bytes) -> bytes:
+        if channel not in self._begun:
+            self._begun.add(channel)
+            data = data[2:]
+        if channel == _ERROR and data:
+            # The kubelet tells the whole way there; the last part says what happened ("connection refused").
+            why = data.decode(errors="replace").strip().rsplit(": ", 1)[-1]
+            raise Unreachable(
+                f"{self._where} cannot be reached: {why}", hint="Does the pod run, and listen on that port?"
+            )
+        return data if channel == _DATA else b""
 
 
 @contextlib.contextmanager

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import select
+import socket
 import time
 from collections.abc import Iterator
 
@@ -31,6 +33,18 @@ class Upgraded:
         """Sends all of `data`. Raises Unreachable."""
         with self._explained():
             self._stream.write(data, max(deadline - time.monotonic(), 0.001))
+
+    def wait(self, other: socket.socket, timeout: float) -> tuple[bool, bool]:
+        """Whether this stream and `other` have something to read, or their end, after at most `timeout` seconds."""
+        own = self._stream.get_extra_info("socket")
+        secure = self._stream.get_extra_info("ssl_object")
+        if secure is not None and secure.pending():  # read from the network already, so no socket tells of it
+            return True, False
+        poll = select.poll()
+        poll.register(own, select.POLLIN)
+        poll.register(other, select.POLLIN)
+        ready = {descriptor for descriptor, _ in poll.poll(timeout * 1000)}
+        return own.fileno() in ready, other.fileno() in ready
 
     @contextlib.contextmanager
     def _explained(self) -> Iterator[None]:

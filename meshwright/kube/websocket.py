@@ -9,6 +9,7 @@ import base64
 import contextlib
 import hashlib
 import os
+import socket
 import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -48,15 +49,20 @@ class Channels:
     def receive(self) -> tuple[int, bytes] | None:
         """The next message as (channel, data); None when the other side has ended. Raises Unreachable: out of time, or
         bytes that are no WebSocket."""
-        from wsproto.utilities import ProtocolError
-
         while not self._messages and not self._ended:
-            data = self._stream.read(self._deadline)
-            try:
-                self._take(data)
-            except ProtocolError as wrong:
-                raise Unreachable(f"the API server's WebSocket is broken: {wrong}") from None
+            self._read()
         return self._messages.pop(0) if self._messages else None
+
+    def wait(self, other: socket.socket, timeout: float) -> tuple[bool, bool]:
+        """Whether there is something to take here, and to read from `other`, after at most `timeout` seconds."""
+        return (True, False) if self._messages or self._ended else self._stream.wait(other, timeout)
+
+    def take(self) -> list[tuple[int, bytes]] | None:
+        """The messages that have come whole, after one read; None when the other side has ended. Raises Unreachable."""
+        if not self._messages and not self._ended:
+            self._read()
+        found, self._messages = self._messages, []
+        return found if found or not self._ended else None
 
     def close(self) -> None:
         """Says goodbye. The answer is not waited for: the connection ends with the session's hold on it."""
@@ -66,6 +72,15 @@ class Channels:
             self._ended = True
             with contextlib.suppress(Unreachable):
                 self._stream.write(self._socket.send(CloseConnection(code=1000)), self._deadline)
+
+    def _read(self) -> None:
+        from wsproto.utilities import ProtocolError
+
+        data = self._stream.read(self._deadline)
+        try:
+            self._take(data)
+        except ProtocolError as wrong:
+            raise Unreachable(f"the API server's WebSocket is broken: {wrong}") from None
 
     def _take(self, data: bytes) -> None:
         from wsproto.events import BytesMessage, CloseConnection, Ping, TextMessage
