@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import click
 
 from meshwright.cli.common import environment_argument, json_option, opened, targets
 from meshwright.cli.output import Output, coloured, table
 from meshwright.errors import BadInput, Exit
+from meshwright.promotion.kept import known
+from meshwright.promotion.words import Differing, between
 from meshwright.records import Record
 from meshwright.records.history import History, of
+from meshwright.release import parse, short
 from meshwright.render import plan_lines
 
 __all__ = ["command"]
@@ -23,25 +27,35 @@ _SHORT = 7
 @click.command(
     "history",
     help="Show what changed ENV: who, when, why, the plan, and how it ended; with ID, or the beginning of one, that "
-    "record whole.",
+    "record whole; with two, what changed from the values of the one to those of the other.",
     epilog="Example: meshwright history lab --limit 5",
 )
 @environment_argument
 @click.argument("record", metavar="[ID]", required=False)
+@click.argument("other", metavar="[ID]", required=False)
 @json_option
 @click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="Show the newest N.")
-def command(environment: str, record: str | None, as_json: bool, limit: int) -> int:
+def command(environment: str, record: str | None, other: str | None, as_json: bool, limit: int) -> int:
     """Merges the file on the host and what the cluster has; the file alone where the cluster cannot be asked."""
     output = Output(as_json, "history", environment)
     project, loaded = opened(environment)
     with targets(project, loaded, quiet=as_json) as hosts:
         history = of(hosts, loaded.env)
+        there = known(hosts[0], loaded.env) if other is not None else {}
     if history.not_asked:
         output.human(f"the cluster was not asked: {history.not_asked}")
     if history.cut:
         lines = "1 line of the file is" if history.cut == 1 else f"{history.cut} lines of the file are"
         output.human(f"{lines} cut, because a run was killed while it wrote, and left out")
-    if record is None:
+    parts: dict[str, Any] = {}
+    if record is not None and other is not None:
+        pair = sorted((_chosen(history, record), _chosen(history, other)), key=lambda each: (each.started, each.id))
+        differences = _between(pair, there)
+        since = [each for each in history.records if pair[0].started <= each.started <= pair[1].started]
+        records = since
+        output.answer(_said(pair, differences, since))
+        parts["differences"] = [each.as_json() for each in differences]
+    elif record is None:
         records = list(history.records[:limit])
         if records:
             output.answer(table(_HEAD, map(_row, records), _NUMBERS))
@@ -58,6 +72,7 @@ def command(environment: str, record: str | None, as_json: bool, limit: int) -> 
         summary={"checked": len(history.records), "shown": len(records), "cut": history.cut},
         cluster={"asked": not history.not_asked, "why": history.not_asked or None},
         records=[each.as_json() for each in records],
+        **parts,
     )
     return Exit.OK
 
@@ -75,6 +90,33 @@ def _chosen(history: History, beginning: str) -> Record:
     raise BadInput(
         f"no record begins with {beginning!r}", hint=f"The newest are {newest}" if newest else "There are none"
     )
+
+
+def _between(pair: Sequence[Record], there: Mapping[str, str]) -> list[Differing]:
+    """What differs between the releases that two records have. Raises BadInput: one has none, or it is not kept."""
+    found = []
+    for each in pair:
+        if not each.release:
+            raise BadInput(f"{each.id} has no release: it applied no values", hint="Name records of an apply")
+        if each.release not in there:
+            raise BadInput(
+                f"the release {short(each.release)} of {each.id} is no longer kept",
+                hint="The newest ones are; the commit of a record has its values too",
+            )
+        found.append(parse(there[each.release].encode(), each.release))
+    before, after = found
+    return between(before.values, after.values, (before.files, after.files))
+
+
+def _said(pair: Sequence[Record], differences: Sequence[Differing], since: Sequence[Record]) -> Iterator[str]:
+    before, after = pair
+    yield f"from {before.id} ({short(before.release)}) to {after.id} ({short(after.release)})"
+    for each in differences:
+        yield from (coloured(f"  {line}") for line in each.lines())
+    if not differences:
+        yield "  their values are the same"
+    yield ""
+    yield from table(_HEAD, map(_row, since), _NUMBERS)
 
 
 def _row(record: Record) -> tuple[str, ...]:
@@ -131,6 +173,11 @@ def _details(record: Record) -> Iterator[tuple[str, str]]:
     yield "what", f"deploy {record.deploy or '?'}, by {record.program or '?'}"
     dirty = ", and changes that were not in it" if commit and commit["dirty"] else ""
     yield "commit", f"{commit['id']}{dirty}" if commit else "not known"
+    yield "release", record.release
+    if record.promotion:
+        approved = ", ".join(record.promotion.get("approved_by") or ())
+        yield "promoted", f"from {record.promotion.get('from')}" + (f", approved by {approved}" if approved else "")
+        yield "skipped", str(record.promotion.get("skip") or "")
     yield "approved", record.approved or ""
     yield "cluster", record.cluster or ""
     for index, step in enumerate(record.steps):
