@@ -83,11 +83,15 @@ def ask(session: Session, env: Environment, name: str, path: str, timeout: float
     return http_get(session, found.place.namespace, found.pod, found.port, f"{found.place.path}{path}", timeout)
 
 
-def value(session: Session, env: Environment, name: str, path: str, timeout: float = 10) -> Any:
-    """The JSON value that the addon answers with. Raises as `ask` does; MeshwrightError: another status than 200, or no
-    JSON."""
+def value(
+    session: Session, env: Environment, name: str, path: str, timeout: float = 10, *, absent: int | None = None
+) -> Any:
+    """The JSON value that the addon answers with; None where it answers with the status `absent`. Raises as `ask` does;
+    MeshwrightError: another status than 200, or no JSON."""
     status, body = ask(session, env, name, path, timeout)
     at = place(env, name)
+    if status == absent:
+        return None
     if status != 200:
         raise MeshwrightError(f"{at.title} answers {status} to {at.path}{path}: {body.decode(errors='replace')[:80]!r}")
     try:

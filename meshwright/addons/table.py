@@ -14,13 +14,13 @@ from meshwright.environment import Environment
 from meshwright.environment.addons import Addon
 from meshwright.errors import BadInput, MeshwrightError
 
-__all__ = ["ADDONS", "Kind", "Place", "named", "place"]
+__all__ = ["ADDONS", "GRAPH", "Kind", "Place", "named", "place"]
 
 
 @dataclass(frozen=True)
 class Kind:
     """An addon: its name for people, its file among the samples, its Service with the port that has its pages, where
-    these begin, and a path that answers 200 when it works."""
+    these begin, and what it is asked for to see that it works, relative to that."""
 
     title: str
     file: str
@@ -46,13 +46,16 @@ class Place:
         return f"Service {self.namespace}/{self.service}"
 
 
+GRAPH = "api/namespaces/graph?graphType=workload&injectServiceNodes=true&duration=300s&namespaces={namespaces}"
+"""Kiali's graph of some namespaces over the last minutes, with Services in it."""
+
 ADDONS: Mapping[str, Kind] = MappingProxyType(
     {
         "prometheus": Kind("Prometheus", "prometheus.yaml", "prometheus", 9090, "/", "api/v1/query?query=up"),
         "grafana": Kind("Grafana", "grafana.yaml", "grafana", 3000, "/", "api/search?type=dash-db"),
         "jaeger": Kind("Jaeger", "jaeger.yaml", "tracing", 80, "/jaeger/", "api/services"),
         "loki": Kind("Loki", "loki.yaml", "loki", 3100, "/", "loki/api/v1/labels"),
-        "kiali": Kind("Kiali", "kiali.yaml", "kiali", 20001, "/kiali/", "api/status"),
+        "kiali": Kind("Kiali", "kiali.yaml", "kiali", 20001, "/kiali/", GRAPH),
     }
 )
 
