@@ -6,7 +6,7 @@ import contextlib
 from typing import Any
 
 import pytest
-from pki import Signed, make, plugged, self_signed
+from pki import Signed, b64, make, plugged, self_signed
 
 from meshwright.certs import moving, standby
 from meshwright.certs.authority import decide, material
@@ -202,6 +202,28 @@ def test_nothing_is_written_before_the_gate(mesh: Following) -> None:
     assert moving.forward(mesh.mover()).position.phase is Phase.NEW_ALONE
 
 
+def test_the_old_root_is_not_taken_away_before_the_gate_of_the_new_signer(mesh: Following, case: Case) -> None:
+    """One that goes on presenting what the old one signed."""
+    if case is Case.EXTEND:
+        pytest.skip("one key signs under both")
+    name = next(iter(mesh.world.dumps))
+    converge = mesh.world.converge
+
+    def but_one(*roots: Any, signer: Any) -> None:
+        chain = mesh.world.dumps[name][0]
+        converge(*roots, signer=signer)
+        if signer in (NEW, INT_NEW):
+            mesh.world.dumps[name] = (chain, mesh.world.dumps[name][1])
+
+    mesh.world.converge = but_one
+    with pytest.raises(Unverified, match=f"first proxy {name}"):
+        moving.forward(mesh.mover(patience=20))
+    assert mesh.writes == 2
+    mesh.world.converge = converge
+    _, at = mesh.mover().here()
+    assert at is Step.BOTH_SIGN_NEW
+
+
 def test_a_secret_that_somebody_else_writes(mesh: Following, case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     mover = mesh.mover()
     held_at = mover.gate(Step.OLD)
@@ -252,3 +274,53 @@ def test_no_key_is_said(mesh: Following) -> None:
     text = " ".join(mesh.said) + repr(mesh.mover())
     assert not any(each.key_pem.splitlines()[1] in text for each in ALL)
     assert len(mesh.said) > 3
+
+
+@pytest.mark.parametrize("what", ["key", "content", "labels"])
+def test_a_gate_looks_again_whether_the_secret_is_as_it_was_written(mesh: Following, what: str, case: Case) -> None:
+    """A writer that puts its own back is named; one that only touches labels is no matter."""
+    name = "cacerts" if case in (Case.PLUG_IN, Case.REPLACE) else "istio-ca-secret"
+
+    def meddle(seconds: float) -> None:
+        mesh.sleep(seconds)
+        there = mesh.world.session.objects.get(("v1", "Secret", "istio-system", name))
+        if mesh.writes != 1 or there is None or "meddled" in there["metadata"].get("labels", {}):
+            return
+        there["metadata"]["labels"] = {"meddled": "yes", "kustomize.toolkit.fluxcd.io/name": "mesh"}
+        if what == "key":
+            there["data"]["ca-key.pem"] = b64(NEW.key_pem)
+        elif what == "content":
+            there["data"]["root-cert.pem"] = there["data"]["ca-cert.pem"] = b64(OLD.pem + OLD.pem)
+        mesh.world.session.put(there)
+
+    mover = mesh.mover()
+    mover.sleep = meddle
+    if what == "labels":
+        assert moving.forward(mover).position.phase is Phase.NEW_ALONE
+        return
+    with pytest.raises(Refused) as caught:
+        moving.forward(mover)
+    assert "written" in caught.value.message
+    assert mesh.writes == 1
+
+
+def test_a_run_that_goes_on_does_not_restart_istiod_twice(mesh: Following, monkeypatch: pytest.MonkeyPatch) -> None:
+    marks: list[str] = []
+
+    def patch(_api: str, kind: str, *_args: Any, body: Any, **_more: Any) -> None:
+        if kind == "Deployment":
+            marks.extend(body["spec"]["template"]["metadata"]["annotations"].values())
+
+    mesh.kill_at = 3
+    with contextlib.suppress(Killed):
+        moving.forward(mesh.mover())
+    mesh.kill_at = -1
+    monkeypatch.setattr(mesh.world.session, "patch", patch)
+    for _ in range(2):
+        with pytest.raises(Unverified):
+            mesh.mover(patience=3).gate(Step.BOTH_SIGN_OLD)
+            raise Unverified("it holds without a restart")
+        with contextlib.suppress(Unverified):
+            report, at = mesh.mover(patience=3).here()
+            mesh.mover(patience=3).settle(report, at)
+    assert len(set(marks)) <= 1
