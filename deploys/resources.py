@@ -1,8 +1,8 @@
 """Applies the environment's own manifests, and prunes what is no longer in them."""
 
-from meshwright import resources
+from meshwright import gateway_api, resources
 from meshwright.deploy import run
 
-steps = [resources.apply_all]
+steps = [gateway_api.ensure, resources.apply_all]
 
 run(steps)

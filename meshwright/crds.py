@@ -13,18 +13,18 @@ from typing import Any
 from meshwright.kube import Session
 from meshwright.manifests import Manifest
 
-__all__ = ["newer_there"]
+__all__ = ["CHANNEL", "VERSION", "newer_there", "order", "said"]
 
 _API = "apiextensions.k8s.io/v1"
 _KIND = "CustomResourceDefinition"
-_VERSION = "gateway.networking.k8s.io/bundle-version"
-_CHANNEL = "gateway.networking.k8s.io/channel"
+VERSION = "gateway.networking.k8s.io/bundle-version"
+CHANNEL = "gateway.networking.k8s.io/channel"
 
 
 def newer_there(session: Session, found: Sequence[Manifest]) -> dict[str, str]:
     """The CRDs among `found` that the cluster has in a newer release, or with more in it (the experimental channel): by
     name, a sentence that says so."""
-    wanted = {m.obj["metadata"]["name"]: m for m in found if m.obj["kind"] == _KIND and _of(m.obj, _VERSION)}
+    wanted = {m.obj["metadata"]["name"]: m for m in found if m.obj["kind"] == _KIND and said(m.obj, VERSION)}
     if not wanted:
         return {}
     sentences = {}
@@ -33,21 +33,22 @@ def newer_there(session: Session, found: Sequence[Manifest]) -> dict[str, str]:
         if name not in wanted:
             continue
         ours = wanted[name]
-        there, here = _of(live, _VERSION), _of(ours.obj, _VERSION)
-        if _order(there) > _order(here):
+        there, here = said(live, VERSION), said(ours.obj, VERSION)
+        if order(there) > order(here):
             sentences[name] = (
                 f"{_KIND} {name} is of {there} in the cluster, newer than {here} ({ours.place}): left alone"
             )
-        elif _of(live, _CHANNEL) == "experimental" and _of(ours.obj, _CHANNEL) == "standard":
+        elif said(live, CHANNEL) == "experimental" and said(ours.obj, CHANNEL) == "standard":
             sentences[name] = f"{_KIND} {name} is of the experimental channel in the cluster ({ours.place}): left alone"
     return sentences
 
 
-def _of(obj: dict[str, Any], annotation: str) -> str:
+def said(obj: dict[str, Any], annotation: str) -> str:
+    """What an object's annotation says; "" where it has none."""
     return str((obj["metadata"].get("annotations") or {}).get(annotation) or "")
 
 
-def _order(version: str) -> tuple[tuple[int, ...], bool, str]:
+def order(version: str) -> tuple[tuple[int, ...], bool, str]:
     """What versions are compared by: v1.6.0 comes after v1.6.0-rc.1 (semver.org, 11)."""
     main, _, candidate = version.removeprefix("v").partition("-")
     return tuple(int(part) for part in re.findall(r"[0-9]+", main)), not candidate, candidate

@@ -15,6 +15,7 @@ __all__ = ["homeless", "scoped", "unknown"]
 
 # More namespaces than that are listed: one question instead of one each, which needs a right for all of them.
 _FEW = 8
+_OF_GATEWAYS = "gateway.networking.k8s.io"
 _OF_ISTIO = ("networking.istio.io/v1", "VirtualService")
 
 
@@ -40,6 +41,8 @@ def unknown(session: Session, found: Sequence[Manifest]) -> str:
             group = api_version.rpartition("/")[0]
             if group.endswith("istio.io") and session.resource(*_OF_ISTIO) is None:
                 waits_for = "istio"
+            elif group == _OF_GATEWAYS and (group, kind) not in own:
+                waits_for = waits_for or "gateway-api"
             elif (group, kind) not in own:
                 raise BadInput(
                     f"{manifest.place}: the cluster does not know {kind} of {api_version}",

@@ -15,6 +15,7 @@ from meshwright.environment.addons import Addons
 from meshwright.environment.base import Model
 from meshwright.environment.certs import Certs
 from meshwright.environment.hosts import AnyHost, Host
+from meshwright.environment.gateway_api import GatewayApiCrds
 from meshwright.environment.limits import Limits
 from meshwright.environment.maintenance import Windows
 from meshwright.environment.problems import Path
@@ -138,6 +139,8 @@ class Istio(Model):
     """IstioOperator `meshConfig`."""
     values: dict[str, Any] = {}
     """IstioOperator `values`."""
+    gateway_api: GatewayApiCrds = GatewayApiCrds()
+    """The CRDs of the Gateway API."""
     timeout: Seconds = 300
     """Seconds that the control plane and gateways may take to become ready."""
 

@@ -16,7 +16,7 @@ NAME = "httproutes.gateway.networking.k8s.io"
 
 
 def crd(version: str = "", channel: str = "standard") -> dict[str, Any]:
-    annotations = {f"{crds._VERSION}": version, f"{crds._CHANNEL}": channel} if version else {}
+    annotations = {f"{crds.VERSION}": version, f"{crds.CHANNEL}": channel} if version else {}
     return {"apiVersion": crds._API, "kind": crds._KIND, "metadata": {"name": NAME, "annotations": annotations}}
 
 

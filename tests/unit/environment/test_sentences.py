@@ -22,7 +22,7 @@ CLUSTER = "kind, name, image, tools_image, servers, agents, loadbalancer, api_po
 CLUSTER += "k3s_args, timeout"
 ROOT = "protected, limits, hosts, engine, cluster, tools, istio, namespaces, ingress, bookinfo, addons, resources, "
 ROOT += "certs, windows, schedule, promotion"
-ISTIO = "version, hub, tag, profile, revision, namespace, components, meshConfig, values, timeout"
+ISTIO = "version, hub, tag, profile, revision, namespace, components, meshConfig, values, gateway_api, timeout"
 NAME = "characters: a-z, 0-9 and -, at both ends no -"
 EXISTING = "cluster: {kind: existing, context: c}\n"
 PORT = "name: a, port: 80, target_port: 8080"
@@ -341,6 +341,7 @@ WHOLE: dict[str, dict[str, Any]] = {
             "components": {},
             "meshConfig": {},
             "values": {},
+            "gateway_api": {"crds": "auto", "release": "1.2.3", "channel": "standard", "sha256": "0" * 64},
             "timeout": 1,
         },
         "namespaces": {"bookinfo": {"injection": "enabled", "revision": None, "labels": {"a": "b"}}},
@@ -394,6 +395,7 @@ WHOLE: dict[str, dict[str, Any]] = {
             "leaf_percent_warn": 9,
             "leaf_percent_fail": 1,
             "textfile": "f.prom",
+            "backup": {"recipients": ["age1q", "ssh-ed25519 AAAA me"], "folder": "f"},
         },
     }
     for kind, cluster in {
