@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import datetime as dt
 import sys
 import threading
 import time
@@ -25,7 +24,7 @@ from meshwright import kube
 from meshwright.errors import Forbidden, MeshwrightError, Refused
 from meshwright.holder import Holder
 from meshwright.kube import ApiError
-from meshwright.wording import utc
+from meshwright.wording import now
 
 __all__ = ["NAMESPACE", "Lease", "current", "elapsed", "free", "take"]
 
@@ -149,7 +148,7 @@ class Lease:
                 return False
             sent = self._clock()
             wanted = copy.deepcopy(self._held)
-            wanted["spec"]["renewTime"] = _now()
+            wanted["spec"]["renewTime"] = now("microseconds")
             try:
                 self._renewed(self._session.replace(wanted), sent)
             except MeshwrightError as error:
@@ -238,12 +237,12 @@ def _wanted(there: Object | None, me: Holder, purpose: str, place: str, duration
     before = there or {"metadata": {}, "spec": {}}
     notes = {**_annotations(before), _PURPOSE: purpose, _PLACE: place}
     metadata = {**before["metadata"], "name": _NAME, "namespace": NAMESPACE, "annotations": notes}
-    now = _now()
+    at = now("microseconds")
     spec = {
         "holderIdentity": str(me),
         "leaseDurationSeconds": duration,
-        "acquireTime": now,
-        "renewTime": now,
+        "acquireTime": at,
+        "renewTime": at,
         "leaseTransitions": (_spec(before).get("leaseTransitions") or 0) + (1 if there else 0),
     }
     return {"apiVersion": _API, "kind": _KIND, "metadata": metadata, "spec": spec}
@@ -295,7 +294,3 @@ def _holder(there: Object) -> str:
     words = [_annotations(there).get(_PURPOSE, ""), found.words if found else name]
     since = str(spec.get("acquireTime") or "")[:19].replace("T", " ")
     return ", ".join(filter(None, words)) + (f", since {since} UTC" if since else "")
-
-
-def _now() -> str:
-    return utc(dt.datetime.now(dt.UTC), "microseconds")

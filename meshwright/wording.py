@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable, Sequence
 
-__all__ = ["counted", "listed", "some", "utc"]
+__all__ = ["counted", "listed", "now", "some", "utc"]
 
 
 def listed(names: Iterable[str]) -> str:
@@ -27,3 +27,8 @@ def counted(count: int, noun: str) -> str:
 def utc(at: dt.datetime, precision: str = "seconds") -> str:
     """A time in UTC as ISO 8601 writes it, with a Z; `precision` is a `timespec` of `datetime.isoformat`."""
     return at.isoformat(timespec=precision).replace("+00:00", "Z")
+
+
+def now(precision: str = "seconds") -> str:
+    """The present time, so."""
+    return utc(dt.datetime.now(dt.UTC), precision)

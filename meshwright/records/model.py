@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from meshwright import wording
 from meshwright.plan import Action, Plan, total
-from meshwright.wording import utc
 
 __all__ = ["Entry", "Record", "Result", "joined", "new_id", "now", "row"]
 
@@ -50,7 +50,7 @@ class Result(StrEnum):
 
 def now() -> str:
     """The time of an entry: UTC, ISO 8601, milliseconds."""
-    return utc(dt.datetime.now(dt.UTC), "milliseconds")
+    return wording.now("milliseconds")
 
 
 def new_id(at: str) -> str:
