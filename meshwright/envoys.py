@@ -61,7 +61,7 @@ def proxy_of(pod: Object) -> Proxy | None:
         _role(container, labels),
         container["image"],
         container not in spec["containers"],
-        labels.get("istio.io/rev") or "default",
+        pods.revision(pod),
         spec.get("nodeName", ""),
         pods.proxy_ready(pod),
         labels,

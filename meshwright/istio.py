@@ -23,7 +23,7 @@ from meshwright.plan import Action, Change, Compared, Plan, digest
 from meshwright.step import Step
 from meshwright.target import Target
 
-__all__ = ["install", "istioctl", "manifest", "owner", "wait_for_webhooks"]
+__all__ = ["has_istiod", "install", "istioctl", "manifest", "owner", "revision", "wait_for_webhooks"]
 
 _MANAGER = "istio-operator"
 _DEFAULT_TAG = ("istio-revision-tag-default", "istiod-default-validator")
@@ -48,6 +48,16 @@ _PRUNED = (
     (_ADMISSION, "MutatingWebhookConfiguration"),
     (_ADMISSION, "ValidatingWebhookConfiguration"),
 )
+
+
+def revision(env: Environment) -> str:
+    """The value of the label istio.io/rev on what belongs to the environment's control plane."""
+    return env.istio.revision or "default"
+
+
+def has_istiod(env: Environment) -> bool:
+    """Whether the control plane is in the environment's own cluster: two profiles have none."""
+    return env.istio.profile not in ("remote", "empty")
 
 
 def istioctl(target: Target, env: Environment) -> list[str]:
@@ -129,7 +139,7 @@ def _labels(env: Environment) -> dict[str, str]:
         "operator.istio.io/managed": "Reconcile",
         "operator.istio.io/version": env.istio.version,
         "install.operator.istio.io/owning-resource-namespace": env.istio.namespace,
-        "istio.io/rev": env.istio.revision or "default",
+        "istio.io/rev": revision(env),
     }
 
 

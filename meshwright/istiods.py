@@ -128,7 +128,7 @@ def _istiod(pod: Object) -> Istiod:
         metadata["namespace"],
         metadata["name"],
         metadata["uid"],
-        (metadata.get("labels") or {}).get("istio.io/rev") or "default",
+        pods.revision(pod),
         _seconds(given.get("PILOT_DEBOUNCE_AFTER") or _DEBOUNCE),
     )
 

@@ -14,6 +14,7 @@ __all__ = [
     "proxy",
     "proxy_ready",
     "ready",
+    "revision",
     "wants_sidecar",
 ]
 
@@ -32,6 +33,11 @@ REVISION, INJECT = "istio.io/rev", "sidecar.istio.io/inject"
 def name(pod: Object) -> str:
     """NAMESPACE/NAME."""
     return f"{pod['metadata']['namespace']}/{pod['metadata']['name']}"
+
+
+def revision(obj: Object) -> str:
+    """The revision of istiod that the label of a pod or of a Deployment names; "default" where it names none."""
+    return (obj["metadata"].get("labels") or {}).get(REVISION) or "default"
 
 
 def ready(pod: Object) -> bool:

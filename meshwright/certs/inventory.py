@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from meshwright import envoys
+from meshwright import envoys, pods
 from meshwright.certs.finding import Finding, fine
 from meshwright.certs.mesh import Istiod, Mesh, look, setting, true
 from meshwright.certs.versions import Version, of_tag, parse, traps
@@ -17,6 +17,7 @@ from meshwright.envoys import Proxy
 from meshwright.errors import MeshwrightError
 from meshwright.istiods import MONITORING
 from meshwright.kube import Session, portforward
+from meshwright.wording import some
 
 __all__ = ["Part", "Report", "check"]
 
@@ -166,8 +167,7 @@ def _ztunnel(live: Session, pod: Object) -> Part:
         why = error.message
     except (ValueError, AttributeError):
         why = "it does not answer with a config dump"
-    revision = str((metadata.get("labels") or {}).get("istio.io/rev") or "default")
-    name = metadata["name"]
+    revision, name = pods.revision(pod), metadata["name"]
     return _part(metadata["namespace"], name, "ztunnel", said, "its config dump", revision, image, why)
 
 
@@ -210,9 +210,7 @@ def _caught(parts: list[Part]) -> Iterator[Finding]:
         for trap in traps(part.kind, part.number) if part.number else ():
             caught.setdefault(trap, []).append(part)
     for trap, inside in caught.items():
-        names = ", ".join(str(part) for part in inside[:3]) + (
-            f" and {len(inside) - 3} more" if len(inside) > 3 else ""
-        )
+        names = some([str(part) for part in inside], 3)
         found = ", ".join(sorted({part.version for part in inside}))
         yield Finding(trap.state, f"{inside[0].kind} {found}", f"{trap.says} ({names}; {trap.source})", trap.todo)
 

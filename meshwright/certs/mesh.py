@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from meshwright import cluster, envoys, pods
+from meshwright import cluster, envoys, istio, pods
 from meshwright.environment import Environment
 from meshwright.envoys import Proxy
 from meshwright.errors import MeshwrightError
@@ -24,7 +24,6 @@ ROOT_CONFIGMAP = "istio-ca-root-cert"
 
 _ISTIOD, _ZTUNNEL = "app=istiod", "app=ztunnel"
 _CACERTS_DIR = "/etc/cacerts"
-_WITHOUT_ISTIOD = ("remote", "empty")
 
 
 @dataclass(frozen=True)
@@ -102,7 +101,7 @@ def look(live: Session, env: Environment) -> Mesh:
     having = sorted(proxy for pod in running if (proxy := envoys.proxy_of(pod)) is not None)
     return Mesh(
         space,
-        env.istio.revision or "default",
+        istio.revision(env),
         tuple(sorted((_plane(each) for each in found[2]), key=lambda plane: plane.name)),
         tuple(sorted(_istiod(pod) for pod in running if _is(pod, _ISTIOD, space))),
         tuple(having),
@@ -110,7 +109,7 @@ def look(live: Session, env: Environment) -> Mesh:
         tuple(running),
         tuple(found[1]),
         _configs(found[3]),
-        env.istio.profile in _WITHOUT_ISTIOD,
+        not istio.has_istiod(env),
     )
 
 
@@ -136,10 +135,6 @@ def _is(pod: Object, label: str, namespace: str = "") -> bool:
     return (metadata.get("labels") or {}).get(key) == value and namespace in ("", metadata["namespace"])
 
 
-def _revision(labels: Object) -> str:
-    return str(labels.get("istio.io/rev") or "default")
-
-
 def _plane(deployment: Object) -> Plane:
     spec = deployment["spec"]["template"]["spec"]
     containers = spec.get("containers") or []
@@ -153,15 +148,14 @@ def _plane(deployment: Object) -> Plane:
         if each["mountPath"].rstrip("/") == settings.get("ROOT_CA_DIR", _CACERTS_DIR).rstrip("/")
     }
     secrets = [each["secret"]["secretName"] for each in spec.get("volumes") or [] if each["name"] in mounted]
-    labels = deployment["metadata"].get("labels") or {}
-    return Plane(deployment["metadata"]["name"], _revision(labels), settings, secrets[0] if secrets else "")
+    revision = pods.revision(deployment)
+    return Plane(deployment["metadata"]["name"], revision, settings, secrets[0] if secrets else "")
 
 
 def _istiod(pod: Object) -> Istiod:
     metadata, containers = pod["metadata"], pod["spec"]["containers"]
     image = next((each.get("image", "") for each in containers if each["name"] == "discovery"), "")
-    labels = metadata.get("labels") or {}
-    return Istiod(metadata["namespace"], metadata["name"], _revision(labels), image, pods.ready(pod))
+    return Istiod(metadata["namespace"], metadata["name"], pods.revision(pod), image, pods.ready(pod))
 
 
 def _configs(maps: list[Object]) -> dict[str, Object]:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
+from meshwright import istio, pods
 from meshwright import istiods as asking
 from meshwright import namespaces as wanted_namespaces
-from meshwright import pods
 from meshwright.check import Check, Failed, NotVerified
 from meshwright.checks.facts import (
     Object,
     counted,
-    has_istiod,
     istiods,
     listed,
     ready_istiods,
-    revision,
     session,
 )
 from meshwright.environment import Environment
@@ -65,10 +63,10 @@ def _webhooks(target: Target, env: Environment) -> str:
     live = session(target, env)
     count = 0
     for kind in _WEBHOOKS:
-        configs = live.list(_ADMISSION, kind, labels=f"istio.io/rev={revision(env)}")
+        configs = live.list(_ADMISSION, kind, labels=f"istio.io/rev={istio.revision(env)}")
         hooks = [(config["metadata"]["name"], hook) for config in configs for hook in config.get("webhooks") or []]
         if not hooks:
-            raise Failed(f"there is no {kind} with istio.io/rev={revision(env)}")
+            raise Failed(f"there is no {kind} with istio.io/rev={istio.revision(env)}")
         for name, hook in hooks:
             if hook.get("failurePolicy") != "Fail":
                 raise Failed(f"{hook['name']} of {kind} {name} lets everything through: its failurePolicy is not Fail")
@@ -152,7 +150,7 @@ CHECKS = (
         hint="`kubectl -n {env.istio.namespace} describe pods -l app=istiod` and the logs of istiod say more",
         retry=10,
         needs=("api-server-ready",),
-        applies=has_istiod,
+        applies=istio.has_istiod,
     ),
     Check(
         group="control-plane",
@@ -162,7 +160,7 @@ CHECKS = (
         hint="`meshwright plan {env.name}` shows what `meshwright apply {env.name}` would change",
         retry=10,
         needs=("istiod-available",),
-        applies=has_istiod,
+        applies=istio.has_istiod,
     ),
     Check(
         group="control-plane",
@@ -172,7 +170,7 @@ CHECKS = (
         hint="istiod sets both fields when it is ready; if they stay open, its log says why. Never set them by hand",
         retry=10,
         needs=("istiod-available",),
-        applies=has_istiod,
+        applies=istio.has_istiod,
     ),
     Check(
         group="control-plane",

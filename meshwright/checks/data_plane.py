@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from functools import partial
 
-from meshwright import envoys, istiods, pods
+from meshwright import envoys, istio, istiods, pods
 from meshwright.check import Check, Failed, NotVerified
 from meshwright.checks.facts import (
     counted,
-    has_istiod,
     injected,
     listed,
     ready_istiods,
@@ -85,6 +84,6 @@ CHECKS = (
         hint="`istioctl proxy-status` shows the state of each; the log of a proxy says why it refused something",
         retry=10,
         needs=("istiod-available", "proxies-ready"),
-        applies=has_istiod,
+        applies=istio.has_istiod,
     ),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from meshwright import cluster, pods
+from meshwright import cluster, istio, pods
 from meshwright import istiods as asking
 from meshwright.check import Failed, NotVerified
 from meshwright.environment import Environment
@@ -15,12 +15,10 @@ from meshwright.wording import counted, listed
 __all__ = [
     "Object",
     "counted",
-    "has_istiod",
     "injected",
     "istiods",
     "listed",
     "ready_istiods",
-    "revision",
     "session",
 ]
 
@@ -39,24 +37,14 @@ def session(target: Target, env: Environment) -> Session:
     raise (NotVerified if unknown else Failed)(cluster.no_session(target, env))
 
 
-def revision(env: Environment) -> str:
-    """The value of the label istio.io/rev on what belongs to the environment's control plane."""
-    return env.istio.revision or "default"
-
-
-def has_istiod(env: Environment) -> bool:
-    """Whether the control plane is in the environment's own cluster: two profiles have none."""
-    return env.istio.profile not in ("remote", "empty")
-
-
 def istiods(env: Environment) -> str:
     """The label selector of the Deployments and pods of the environment's istiod."""
-    return f"app=istiod,istio.io/rev={revision(env)}"
+    return f"app=istiod,istio.io/rev={istio.revision(env)}"
 
 
 def ready_istiods(live: Session, env: Environment, *, every: bool = False) -> list[asking.Istiod]:
     """The ready istiods of the environment's revision, or of `every` one. Raises Failed where there are none."""
-    found = [each for each in asking.ready(live, env) if every or each.revision == revision(env)]
+    found = [each for each in asking.ready(live, env) if every or each.revision == istio.revision(env)]
     if not found:
         what = "app=istiod" if every else istiods(env)
         raise Failed(f"no pod with {what} is ready in namespace {env.istio.namespace}")
