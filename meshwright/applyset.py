@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from meshwright import difference, objects, ownership
 from meshwright.errors import Refused
-from meshwright.kube import Session
+from meshwright.kube import Resource, Session
 from meshwright.plan import Action, Blocked, Change
 
 __all__ = ["NAMESPACE", "identifier", "kept", "member", "parent", "pruned", "put_right", "unshared"]
@@ -134,9 +134,10 @@ def pruned(
     wanted: Sequence[objects.Object],
     *,
     allow_empty: bool,
+    lists: objects.Lists | None = None,
 ) -> list[Change]:
     """The live members of the set with the live parent `found` that are not in `wanted`, in reverse order of applying.
-    The payload of each is the object.
+    The payload of each is the object. What is in `lists` was listed a moment ago, and is not listed again.
 
     Raises Refused: nothing at all is wanted any more, and that is not allowed.
     """
@@ -150,8 +151,7 @@ def pruned(
         if group_kind.partition(".")[0] not in _NEVER
         and (resource := session.preferred(group_kind.partition(".")[2], group_kind.partition(".")[0]))
     ]
-    selector = f"{_PART_OF}={identifier(name)}"
-    listed = session.map(lambda kind: session.list(kind.api_version, kind.kind, labels=selector), kinds)
+    listed = session.map(lambda kind: _members(session, kind, name, lists or {}), kinds)
     gone = [obj for members in listed for obj in members if _identity(obj) not in stay]
     if gone and not wanted and not allow_empty:
         raise Refused(
@@ -159,6 +159,19 @@ def pruned(
             hint="If that is meant, set resources.allow_empty to true",
         )
     return [_destroyed(obj) for obj in reversed(objects.in_order(gone))]
+
+
+def _members(session: Session, kind: Resource, name: str, lists: objects.Lists) -> list[objects.Object]:
+    """The live members of a kind, in all namespaces."""
+    known = {where: found for (*what, where), found in lists.items() if what == [kind.api_version, kind.kind]}
+    mine = identifier(name)
+    there = [
+        obj for found in known.values() for obj in found if (obj["metadata"].get("labels") or {}).get(_PART_OF) == mine
+    ]
+    if "" in known:
+        return there
+    others = ",".join(f"metadata.namespace!={where}" for where in known)
+    return [*there, *session.list(kind.api_version, kind.kind, labels=f"{_PART_OF}={mine}", fields=others)]
 
 
 def _identity(obj: objects.Object) -> tuple[str, str, str]:

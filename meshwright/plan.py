@@ -155,13 +155,17 @@ class Plan:
 @dataclass(frozen=True)
 class Compared:
     """What applying as `manager` would change, sentences about fields that are somebody else's, and what was looked
-    at, each as KIND/NAMESPACE/NAME; `live` has those of them that are there, by `meshwright.objects.key`."""
+    at, each as KIND/NAMESPACE/NAME; `live` has those of them that are there, by `meshwright.objects.key`, and `lists`
+    the LISTs in which they were found."""
 
     changes: tuple[Change, ...]
     notes: tuple[str, ...]
     seen: tuple[str, ...]
     manager: str = ""
     live: Mapping[tuple[str, str, str, str], dict[str, Any]] = field(default_factory=dict, compare=False, repr=False)
+    lists: Mapping[tuple[str, str, str], Sequence[dict[str, Any]]] = field(
+        default_factory=dict, compare=False, repr=False
+    )
 
 
 def digest(value: Any) -> str:

@@ -103,7 +103,7 @@ def planned(
         return Plan(component, desired, after=waits_for)
     changes = applyset.unshared(session, compared.changes)
     parent = applyset.kept(session, name)
-    further = applyset.pruned(session, name, parent, members, allow_empty=allow_empty)
+    further = applyset.pruned(session, name, parent, members, allow_empty=allow_empty, lists=compared.lists)
     if not compared.changes and not further:
         further = applyset.put_right(parent, name, members)
     return Plan(

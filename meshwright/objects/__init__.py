@@ -6,13 +6,14 @@ what another tool has made, writing.
 
 from meshwright.objects.applying import Beat, apply
 from meshwright.objects.comparing import Adjust, compare
-from meshwright.objects.names import Key, Object, in_order, key, live, named, title
+from meshwright.objects.names import Key, Lists, Object, in_order, key, live, named, title
 from meshwright.objects.planning import back, plan
 
 __all__ = [
     "Adjust",
     "Beat",
     "Key",
+    "Lists",
     "Object",
     "apply",
     "back",

@@ -13,7 +13,7 @@ from meshwright import difference, foreign, managed, ownership
 from meshwright.errors import Forbidden
 from meshwright.kube import ApiError, Session
 from meshwright.objects import adoption, conflicts
-from meshwright.objects.names import Key, Object, in_order, key, live, named, title
+from meshwright.objects.names import Key, Object, among, in_order, key, listed, named, title
 from meshwright.objects.predicted import predicted
 from meshwright.plan import Action, Blocked, Change, Compared
 
@@ -59,7 +59,8 @@ def compare(
     another tool the object. `places` says where the values have an object. With `try_new`, new objects are tried out
     too. Raises BadInput: the API server refuses an object.
     """
-    there = live(session, wanted)
+    lists = listed(session, wanted)
+    there = among(lists, wanted)
     at = places or {}
     ordered = in_order(wanted)
 
@@ -98,7 +99,7 @@ def compare(
     if try_new:
         notes += _tried(session, new, manager, at)
     changes = [changed[key(obj)] if key(obj) in there else _added(obj) for obj in ordered]
-    return Compared(tuple(filter(None, changes)), tuple(notes), tuple(map(named, ordered)), manager, there)
+    return Compared(tuple(filter(None, changes)), tuple(notes), tuple(map(named, ordered)), manager, there, lists)
 
 
 def _added(obj: Object) -> Change:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from meshwright.kube import Session
 
-__all__ = ["Key", "Object", "in_order", "key", "live", "named", "title"]
+__all__ = ["Key", "Lists", "Object", "among", "in_order", "key", "listed", "live", "named", "title"]
 
 Object = dict[str, Any]
 Key = tuple[str, str, str, str]
+Lists = Mapping[tuple[str, str, str], Sequence[Object]]
+"""Answers to LISTs, by apiVersion, kind and namespace ("" for all of them)."""
 
 _ORDER = (
     "Namespace",
@@ -73,11 +75,23 @@ def in_order(objects: Iterable[Object]) -> list[Object]:
 
 def live(session: Session, wanted: Iterable[Object]) -> dict[Key, Object]:
     """The live objects under the keys of `wanted`, by one LIST per kind; absent ones are not in it."""
+    wanted = list(wanted)
+    return among(listed(session, wanted), wanted)
+
+
+def among(lists: Lists, wanted: Iterable[Object]) -> dict[Key, Object]:
+    """The objects in `lists` under the keys of `wanted`."""
+    keys = {key(obj) for obj in wanted}
+    return {key(obj): obj for objs in lists.values() for obj in objs if key(obj) in keys}
+
+
+def listed(session: Session, wanted: Iterable[Object]) -> Lists:
+    """All live objects of the kinds of `wanted`, by one LIST per kind."""
     keys = {key(obj) for obj in wanted}
     namespaces: dict[tuple[str, str], set[str]] = defaultdict(set)
     for api, kind, namespace, _ in keys:
         namespaces[api, kind].add(namespace)
     # One namespace is listed alone: that needs fewer rights, and less is sent. Five hundred are not.
     groups = [(*kind, next(iter(found)) if len(found) == 1 else "") for kind, found in namespaces.items()]
-    listed = session.map(lambda group: session.list(group[0], group[1], group[2] or None), groups)
-    return {key(obj): obj for objs in listed for obj in objs if key(obj) in keys}
+    found = session.map(lambda group: session.list(group[0], group[1], group[2] or None), groups)
+    return dict(zip(groups, found, strict=True))

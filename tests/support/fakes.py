@@ -146,7 +146,11 @@ class FakeSession(Session):
         return [
             {part: value for part, value in copy.deepcopy(obj).items() if part in parts or not metadata_only}
             for (api, of, where, _), obj in sorted(self.objects.items())
-            if (api, of) == (api_version, kind) and namespace in (None, where) and _selected(obj, labels)
+            if (api, of) == (api_version, kind)
+            and namespace in (None, where)
+            and _selected(obj, labels)
+            # Of selectors of fields, those that leave namespaces out.
+            and f"metadata.namespace!={where}" not in fields.split(",")
         ]
 
     def resource(self, api_version: str, kind: str) -> Resource | None:

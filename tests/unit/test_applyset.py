@@ -147,6 +147,30 @@ def test_wanting_nothing_needs_to_be_said() -> None:
     assert len(pruned(session, allow_empty=True)) == 2
 
 
+@pytest.mark.parametrize("whole", [True, False])
+def test_what_was_listed_already_is_not_listed_again(whole: bool) -> None:
+    """The kind was listed in all namespaces, or in the one that is wanted now."""
+    before = [member(name=name, namespace=where) for name in ("a", "b") for where in ("team", "other")]
+    theirs = obj(name="theirs")
+    session = FakeSession(*before, theirs, applyset.parent(SET, before))
+    where = None if whole else "team"
+    lists = {("v1", "ConfigMap", where or ""): session.list("v1", "ConfigMap", where)}
+    found = applyset.kept(session, SET)
+    session.asked.clear()
+    gone = applyset.pruned(session, SET, found, [member(name="a")], allow_empty=False, lists=lists)
+    assert sorted(change.name for change in gone) == ["other/a", "other/b", "team/b"]
+    assert session.asked == ([] if whole else ["list ConfigMap"])
+
+
+def test_a_list_of_another_version_or_kind_stands_for_nothing() -> None:
+    there = [member("VirtualService", "r", api="networking.istio.io/v1beta1"), member(name="r")]
+    session = FakeSession(*there, applyset.parent(SET, there))
+    lists: objects.Lists = {(ISTIO, "VirtualService", ""): [], ("v1", "Secret", ""): []}
+    found = applyset.kept(session, SET)
+    gone = applyset.pruned(session, SET, found, [], allow_empty=True, lists=lists)
+    assert [change.kind for change in gone] == ["VirtualService", "ConfigMap"]
+
+
 def test_the_set_of_another_tool_is_refused() -> None:
     parent = applyset.parent(SET, [obj()])
     parent["metadata"]["annotations"]["applyset.kubernetes.io/tooling"] = "kubectl/v1.35"
