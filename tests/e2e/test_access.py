@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from dataclasses import dataclass
 
 import pytest
@@ -270,16 +269,9 @@ def test_a_proxy_that_may_not_be_asked_is_not_verified(lab, somebody):
     ]
 
 
-def test_an_administrator_has_everything_and_the_question_is_quick(lab):
+def test_an_administrator_has_everything(lab):
     env = load(Project(lab.driver.root), "lab").env
     steps = ("istio", "namespaces", "bookinfo", "resources")
     wanted = rights.of_role(rights.Role.APPLY, env, steps)
     assert access.missing(lab.session, wanted) == []
-    seconds = []
-    for _ in range(5):
-        start = time.perf_counter()
-        access.missing(lab.session, wanted)
-        seconds.append(time.perf_counter() - start)
-    print(f"{len(access.asks(wanted))} rights asked for in {min(seconds) * 1000:.0f} ms")
-    assert min(seconds) < 0.05
     assert isinstance(lab.target, Local)

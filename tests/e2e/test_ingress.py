@@ -130,15 +130,15 @@ def test_a_load_balancer_that_comes_before_the_deadline(gateway):
 def test_pending_after_the_deadline(lab, gateway):
     started = time.monotonic()
     found = gateway(deadline=2)
-    assert 2 <= time.monotonic() - started < 10
+    assert time.monotonic() - started >= 2
     assert (found.host, found.how) == (internal(lab)[1], How.NODE_PORT)
     assert 30000 <= found.port <= 32767
 
 
 def test_a_node_port_service_is_not_waited_for(lab, gateway):
     started = time.monotonic()
-    assert gateway(deadline=30, type="NodePort").how is How.NODE_PORT
-    assert time.monotonic() - started < 10
+    assert gateway(deadline=180, type="NodePort").how is How.NODE_PORT
+    assert time.monotonic() - started < 120
 
 
 def test_an_external_ip_goes_before_an_internal_one(gateway, nodes):
