@@ -317,10 +317,7 @@ def test_a_run_that_goes_on_does_not_restart_istiod_twice(mesh: Following, monke
     mesh.kill_at = -1
     monkeypatch.setattr(mesh.world.session, "patch", patch)
     for _ in range(2):
-        with pytest.raises(Unverified):
-            mesh.mover(patience=3).gate(Step.BOTH_SIGN_OLD)
-            raise Unverified("it holds without a restart")
+        report, at = mesh.mover().here()
         with contextlib.suppress(Unverified):
-            report, at = mesh.mover(patience=3).here()
             mesh.mover(patience=3).settle(report, at)
-    assert len(set(marks)) <= 1
+    assert len(set(marks)) == (1 if RESTARTS[mesh.change.case] else 0)
