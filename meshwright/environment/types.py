@@ -61,8 +61,9 @@ def of_secret(path: Path, values: Any) -> bool:
 
 
 def choices(at: Type) -> list[str]:
-    """The words that `at` allows literally."""
-    return [value for branch in _branches(at) if get_origin(branch.bare) is Literal for value in get_args(branch.bare)]
+    """The words that `at` allows literally; numbers are no words."""
+    found = [get_args(branch.bare) for branch in _branches(at) if get_origin(branch.bare) is Literal]
+    return [value for values in found for value in values if isinstance(value, str)]
 
 
 def takes(at: Type, *kinds: type) -> bool:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from meshwright.environment.mesh.gateway_api import BackendRef, ParentRef, WeightedBackend
-from meshwright.environment.mesh.words import HeaderName, Host, MeshObject, Spec
+from meshwright.environment.mesh.words import HeaderName, Host, MeshObject, ObjectRef, Spec
 from meshwright.environment.vocabulary import Port, Text, Words
 
 __all__ = ["GrpcRoute", "HttpRouteOfApi"]
@@ -128,8 +128,8 @@ class GrpcFilter(Spec):
     """Headers of responses."""
     request_mirror: MirrorFilter | None = None
     """A copy of requests."""
-    extension_ref: dict[str, Any] | None = None
-    """An object of the implementation: group, kind, name."""
+    extension_ref: ObjectRef | None = None
+    """An object of the implementation."""
 
 
 class HttpFilter(Spec):
@@ -169,8 +169,8 @@ class HttpFilter(Spec):
     """Another path or host."""
     cors: CorsFilter | None = None
     """Cross-origin resource sharing."""
-    extension_ref: dict[str, Any] | None = None
-    """An object of the implementation: group, kind, name."""
+    extension_ref: ObjectRef | None = None
+    """An object of the implementation."""
 
 
 class PathMatch(Spec):

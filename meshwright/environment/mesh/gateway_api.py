@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from meshwright.environment.mesh.words import Host, Labels, MeshObject, ObjectName, Spec
+from meshwright.environment.mesh.words import Host, Labels, MeshObject, ObjectName, ObjectRef, Spec
 from meshwright.environment.vocabulary import Name, Port, Text, Words
 
 __all__ = [
@@ -124,8 +124,8 @@ class Infrastructure(Spec):
     """Labels of what is made."""
     annotations: dict[Text, str] = {}
     """Annotations of what is made."""
-    parameters_ref: dict[str, Any] | None = None
-    """An object with settings: group, kind, name."""
+    parameters_ref: ObjectRef | None = None
+    """An object with settings."""
 
 
 class K8sGateway(MeshObject):
@@ -244,17 +244,6 @@ class PolicyTarget(Spec):
     """One port of it, by name."""
 
 
-class CaRef(Spec):
-    """An object with CA certificates."""
-
-    group: str
-    """Its API group; "" for a ConfigMap."""
-    kind: Text
-    """Its kind."""
-    name: ObjectName
-    """Its name; the certificates are under ca.crt."""
-
-
 class AltName(Spec):
     """A name of a certificate."""
 
@@ -275,8 +264,8 @@ class BackendValidation(Spec):
 
     hostname: Host
     """The name of the handshake, which the certificate must have."""
-    ca_certificate_refs: list[CaRef] = []
-    """CA certificates."""
+    ca_certificate_refs: list[ObjectRef] = []
+    """Objects with CA certificates, under ca.crt."""
     well_known_ca_certificates: Annotated[Literal["System"] | None, Field(alias="wellKnownCACertificates")] = None
     """Those of the image."""
     subject_alt_names: list[AltName] = []

@@ -11,10 +11,11 @@ from meshwright.environment.mesh.destination_rule import DestinationRule
 from meshwright.environment.mesh.egress import Egress
 from meshwright.environment.mesh.gateway import Gateway
 from meshwright.environment.mesh.gateway_api import BackendTlsPolicy, K8sGateway, ReferenceGrant, TlsRouteOfApi
-from meshwright.environment.mesh.others import ServiceEntry, Sidecar, Telemetry
+from meshwright.environment.mesh.others import ServiceEntry, Sidecar
 from meshwright.environment.mesh.rate_limit import RateLimit
 from meshwright.environment.mesh.reference import SecretObject
 from meshwright.environment.mesh.security import AuthorizationPolicy, PeerAuthentication, RequestAuthentication
+from meshwright.environment.mesh.telemetry import Telemetry
 from meshwright.environment.mesh.virtual_service import VirtualService
 from meshwright.environment.mesh.words import ObjectKey, removable
 from meshwright.environment.model import Environment, Resources
@@ -46,9 +47,9 @@ class MeshResources(Resources):
     """Gateways of Istio, by NAMESPACE/NAME; null takes away one that all.yaml has."""
     credentials: Annotated[dict[ObjectKey, Credential], removable(Credential)] = {}
     """What a credentialName means: Secrets with certificates."""
-    virtual_services: Annotated[dict[ObjectKey, VirtualService], removable(VirtualService)] = {}
     secrets: Annotated[dict[ObjectKey, SecretObject], removable(SecretObject)] = {}
     """Other Secrets, whose values are references."""
+    virtual_services: Annotated[dict[ObjectKey, VirtualService], removable(VirtualService)] = {}
     """VirtualServices."""
     destination_rules: Annotated[dict[ObjectKey, DestinationRule], removable(DestinationRule)] = {}
     """DestinationRules."""

@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, model_serializer
 from pydantic.alias_generators import to_camel
 
 from meshwright.environment.base import Model
-from meshwright.environment.vocabulary import LabelKey, LabelValue, Words
+from meshwright.environment.vocabulary import LabelKey, LabelValue, Text, Words
 
 __all__ = [
     "Address",
@@ -22,6 +22,7 @@ __all__ = [
     "Number",
     "ObjectKey",
     "ObjectName",
+    "ObjectRef",
     "Percent",
     "PortName",
     "Protocol",
@@ -111,6 +112,17 @@ class Spec(Model):
             if value is not None and (value or name in self.model_fields_set):
                 found[field.alias or name] = _plain(value)
         return found
+
+
+class ObjectRef(Spec):
+    """An object of the same namespace."""
+
+    group: str
+    """Its API group; "" for those of Kubernetes itself."""
+    kind: Text
+    """Its kind."""
+    name: ObjectName
+    """Its name."""
 
 
 class MeshObject(Spec):
