@@ -8,6 +8,7 @@ from typing import Any
 from meshwright import cluster
 from meshwright.certs import (
     asked,
+    backup,
     candidate,
     enabling,
     injected,
@@ -292,7 +293,7 @@ def _apply_back(target: Target, env: Environment, _plan: Plan) -> None:
     standby.forget(live, namespace)
 
 
-transition = Step(_NAME, _plan, _apply)
+transition = backup.before(Step(_NAME, _plan, _apply))
 """Changes the root of the mesh, phase by phase; goes on with a change that is under way."""
 
 rollback = Step(_BACK, _plan_back, _apply_back, safe=True)

@@ -1,4 +1,4 @@
-"""How long certificates must still last, in one environment."""
+"""How long certificates must still last in one environment, and who can open the backups of its CA."""
 
 from __future__ import annotations
 
@@ -9,14 +9,30 @@ from pydantic import Field
 from meshwright.environment.base import Model
 from meshwright.environment.vocabulary import Text, Words
 
-__all__ = ["Certs"]
+__all__ = ["Backup", "Certs"]
 
 Days = Annotated[int, Field(ge=0, le=3650), Words("a whole number of days from 0 to 3650")]
 Percent = Annotated[int, Field(ge=0, le=100), Words("a whole number from 0 to 100")]
+Recipient = Annotated[
+    str,
+    Field(pattern=r"^(age1[02-9ac-hj-np-z]+|ssh-(ed25519|rsa) [A-Za-z0-9+/=]+( .*)?)$"),
+    Words("a recipient of age (age1...) or a public key of SSH (ssh-ed25519 or ssh-rsa)"),
+]
+
+
+class Backup(Model):
+    """Sealed backups of the CA, made before its root is changed and before the old key is let go of. Without recipients
+    none is made, and the plan says so."""
+
+    recipients: list[Recipient] = []
+    """Who can open them: public keys of age, or of SSH."""
+    folder: Text = ".meshwright/backups"
+    """Where they are put, on the machine that runs Meshwright; relative to the project."""
 
 
 class Certs(Model):
-    """How long certificates must still last. Below `warn` it is a warning, below `fail` a failure."""
+    """How long certificates must still last (below `warn` it is a warning, below `fail` a failure), and backups of the
+    CA."""
 
     root_days_warn: Days = 365
     """Days left of a root: a new one takes planning, because everybody has to trust it first."""
@@ -36,3 +52,5 @@ class Certs(Model):
     """Percent left of a workload certificate's life below which the check fails."""
     textfile: Text | None = None
     """Path on the host of a file for Prometheus' node exporter, which certs_check_root writes; it ends in .prom."""
+    backup: Backup = Backup()
+    """Sealed backups of the CA."""

@@ -80,6 +80,9 @@ def test_every_value_has_its_source(project: Callable[..., Project], k3d: str) -
         "  gateway_days_fail: 7           # default",
         "  leaf_percent_warn: 40          # default",
         "  leaf_percent_fail: 10          # default",
+        "  backup:",
+        "    recipients: []               # default",
+        "    folder: .meshwright/backups  # default",
     )
     assert shown.values["istio"]["values"] == {"a": ["1.30", {"b": "no way"}]}
     assert shown.sources["istio.values.a[1].b"] == "group_data/lab.yaml:5"
