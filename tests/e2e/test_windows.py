@@ -112,7 +112,7 @@ def test_a_run_at_the_edge_stops_between_two_steps_and_is_gone_on_with(own):
     deploy = own.lab.driver.root / "deploys" / "edge.py"
     waited = own.lab.driver.root / "waited"
     waited.unlink(missing_ok=True)
-    end = now().replace(second=0, microsecond=0) + dt.timedelta(minutes=1 if now().second < 20 else 2)
+    end = now().replace(second=0, microsecond=0) + dt.timedelta(minutes=1 if now().second < 30 else 2)
     deploy.write_text(EDGE.replace("{end}", str(end.timestamp())))
     begin = end - dt.timedelta(hours=3)
     weekly = {"weekly": f"mon-sun {begin:%H:%M}-{end:%H:%M}"}
