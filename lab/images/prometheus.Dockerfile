@@ -1,5 +1,5 @@
-# Prometheus, real, as Debian packages it; `prometheus.py` is a STAND-IN for its service discovery in Kubernetes, which
-# Debian leaves out. Context: `prometheus.py`. It needs python3 in the base.
+# Prometheus, real, as Debian packages it. `prometheus.py` starts it and finds pods for it, which Debian's build cannot.
+# Context: `prometheus.py`. It needs python3 in the base.
 ARG BASE
 FROM ${BASE}
 RUN apt-get update \

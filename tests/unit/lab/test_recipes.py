@@ -10,7 +10,7 @@ from meshwright.lab import images, programs, recipes, rootfs
 from meshwright.lab.recipes import all_images
 from meshwright.tools import golang
 
-STAND_INS = ("k3s", "k3d-tools", "examples-bookinfo-")
+STAND_INS = ("k3s", "k3d-tools", "examples-bookinfo-", "grafana:", "kiali:", "prometheus-config-reloader:")
 
 
 def keys(host):
