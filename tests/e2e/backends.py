@@ -48,10 +48,10 @@ TELL = "import sys, urllib.request; urllib.request.urlopen('http://127.0.0.1:808
 
 
 def echo(lab):
-    """A container of Istio's echo server: HTTP/1.1 and HTTP/2 at 8080, gRPC at 7070."""
+    """A container of Istio's echo server: HTTP/1.1 and HTTP/2 at 8080 and at 8081, gRPC at 7070."""
     [image] = [one.name for one in recipes.all_images(lab.target) if "/echo:" in one.name]
     probe = {"tcpSocket": {"port": 7070}, "periodSeconds": 1}
-    return {"name": "web", "image": image, "args": ["--port=8080", "--grpc=7070"], "readinessProbe": probe}
+    return {"name": "web", "image": image, "args": ["--port=8080,8081", "--grpc=7070"], "readinessProbe": probe}
 
 
 def server(lab, pair=""):
