@@ -18,6 +18,7 @@ from meshwright.target import Target
 __all__ = [
     "State",
     "View",
+    "answering",
     "context",
     "ensure",
     "kubeconfig_path",
@@ -95,6 +96,15 @@ def session(target: Target, env: Environment) -> kube.Session | None:
     elif view(target, env).state is not State.UP:
         return None
     return kube.open_session(target, kubeconfig_path(target, env), context(target, env))
+
+
+def answering(target: Target, env: Environment) -> kube.Session:
+    """The same for what cannot do without. Raises MeshwrightError too: there is none that could answer."""
+    found = session(target, env)
+    if found is None:
+        hint = f"`meshwright apply {env.name} cluster` brings it up"
+        raise MeshwrightError(no_session(target, env), hint=hint)
+    return found
 
 
 def no_session(target: Target, env: Environment) -> str:

@@ -8,14 +8,13 @@ from typing import Any
 
 import yaml
 
-from meshwright import cluster, envoys, istio, pods
+from meshwright import envoys, istio, pods
 from meshwright.environment import Environment
 from meshwright.envoys import Proxy
 from meshwright.errors import MeshwrightError
 from meshwright.kube import Session
-from meshwright.target import Target
 
-__all__ = ["ROOT_CONFIGMAP", "Istiod", "Mesh", "Plane", "look", "session", "setting", "true"]
+__all__ = ["ROOT_CONFIGMAP", "Istiod", "Mesh", "Plane", "look", "setting", "true"]
 
 Object = dict[str, Any]
 
@@ -76,15 +75,6 @@ class Mesh:
     def setting(self, name: str, default: str = "") -> str:
         """A setting of the environment's own istiod."""
         return self.plane.settings.get(name, default) if self.plane else default
-
-
-def session(target: Target, env: Environment) -> Session:
-    """The session with the environment's cluster. Raises MeshwrightError: there is none that could answer."""
-    found = cluster.session(target, env)
-    if found is None:
-        hint = f"`meshwright apply {env.name} cluster` brings it up"
-        raise MeshwrightError(cluster.no_session(target, env), hint=hint)
-    return found
 
 
 def look(live: Session, env: Environment) -> Mesh:

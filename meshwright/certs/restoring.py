@@ -14,7 +14,6 @@ from typing import Any
 from meshwright import cluster
 from meshwright.certs import asked, backup, gates, phase, trust
 from meshwright.certs.certificate import BrokenBundle, bundle, named
-from meshwright.certs.mesh import session as opened
 from meshwright.certs.phase import Phase, Position
 from meshwright.certs.restarting import RESTARTED
 from meshwright.environment import Environment
@@ -43,7 +42,7 @@ def _plan_backup(target: Target, env: Environment) -> Plan:
 
 
 def _apply_backup(target: Target, env: Environment, _plan: Plan) -> None:
-    path = backup.make(target.project, env, opened(target, env), asked.now())
+    path = backup.make(target.project, env, cluster.answering(target, env), asked.now())
     target.say(f"the CA is backed up in {path}")
 
 
@@ -97,7 +96,7 @@ def _about(wanted: Object) -> str:
 
 
 def _apply(target: Target, env: Environment, plan: Plan) -> None:
-    live = opened(target, env)
+    live = cluster.answering(target, env)
     version = ""
     for change in plan.changes:
         try:

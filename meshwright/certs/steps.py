@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Sequence
 
+from meshwright import cluster
 from meshwright.environment import Environment
 from meshwright.errors import MeshwrightError
 from meshwright.plan import Plan, digest
@@ -23,9 +24,9 @@ def _now() -> dt.datetime:
 
 
 def _check_root(target: Target, env: Environment) -> tuple[bool, str, Sequence[str]]:
-    from meshwright.certs import finding, mesh, root, textfile
+    from meshwright.certs import finding, root, textfile
 
-    found = root.check(mesh.session(target, env), env, _now())
+    found = root.check(cluster.answering(target, env), env, _now())
     if env.certs.textfile:
         textfile.write(target, env.certs.textfile, found, env.name)
     bad = [each for each in found.all if each.state != "ok"]
@@ -37,36 +38,35 @@ def _check_root(target: Target, env: Environment) -> tuple[bool, str, Sequence[s
 
 
 def _check_version(target: Target, env: Environment) -> tuple[bool, str, Sequence[str]]:
-    from meshwright.certs import finding, inventory, mesh
+    from meshwright.certs import finding, inventory
 
-    found = inventory.check(mesh.session(target, env), env)
+    found = inventory.check(cluster.answering(target, env), env)
     bad = [each for each in found.findings if each.state != "ok"]
     told = f"{len(found.parts)} pods looked at; the oldest version is {found.oldest or 'not known'}"
     return found.ok, told, list(finding.lines(bad))
 
 
 def _verify(target: Target, env: Environment) -> tuple[bool, str, Sequence[str]]:
-    from meshwright.certs import finding, mesh, trust
+    from meshwright.certs import finding, trust
 
-    found = trust.verify(mesh.session(target, env), env, _now())
+    found = trust.verify(cluster.answering(target, env), env, _now())
     told = ", ".join(f"{good} of {whole} {kind}" for kind, good, whole in found.tally())
     return found.ok, f"in order: {told or 'nothing'}", list(finding.lines(found.laggards))
 
 
 def _live(target: Target, env: Environment) -> tuple[bool, str, Sequence[str]]:
     from meshwright.certs import live as page
-    from meshwright.certs import mesh
 
-    found = page.look(mesh.session(target, env))
+    found = page.look(cluster.answering(target, env))
     silent = [f"{each.proxy}: {each.error.message}" for each in found if each.error is not None]
     shown = [f"{each.proxy}: {one.use} {one.serial} until {one.expires}" for each in found for one in each.details]
     return not silent, f"{len(found) - len(silent)} of {len(found)} proxies answered", [*shown, *silent]
 
 
 def _status(target: Target, env: Environment) -> tuple[bool, str, Sequence[str]]:
-    from meshwright.certs import finding, mesh, phase, trust
+    from meshwright.certs import finding, phase, trust
 
-    session = mesh.session(target, env)
+    session = cluster.answering(target, env)
     at = phase.where(session, trust.verify(session, env, _now()))
     return at.stable, f"{at.phase}, {'stable' if at.stable else 'under way'}", list(finding.lines(at.waiting))
 

@@ -28,7 +28,6 @@ from meshwright.certs.contents import Ca, Case
 from meshwright.certs.contents import Step as At
 from meshwright.certs.finding import Finding
 from meshwright.certs.mesh import Mesh
-from meshwright.certs.mesh import session as opened
 from meshwright.certs.modes import Mode
 from meshwright.certs.moving import Mover
 from meshwright.certs.phase import Intention, Phase, Position
@@ -230,7 +229,7 @@ def _forgetting(env: Environment, at: Position) -> Plan:
 
 
 def _apply(target: Target, env: Environment, plan: Plan) -> None:
-    live, to, namespace = opened(target, env), target.shared.options.to, env.istio.namespace
+    live, to, namespace = cluster.answering(target, env), target.shared.options.to, env.istio.namespace
     if to == asked.FORGET:
         standby.forget(live, namespace)
         return
@@ -281,7 +280,7 @@ def _plan_back(target: Target, env: Environment) -> Plan:
 
 
 def _apply_back(target: Target, env: Environment, _plan: Plan) -> None:
-    live, namespace = opened(target, env), env.istio.namespace
+    live, namespace = cluster.answering(target, env), env.istio.namespace
     mover = _mover(target, env, live)
     held = moving.back(mover)
     used = held.report.seen.authority
@@ -293,7 +292,7 @@ def _apply_back(target: Target, env: Environment, _plan: Plan) -> None:
     standby.forget(live, namespace)
 
 
-transition = backup.before(Step(_NAME, _plan, _apply))
+transition = backup.before(Step(_NAME, _plan, _apply, pauses=True))
 """Changes the root of the mesh, phase by phase; goes on with a change that is under way."""
 
 rollback = Step(_BACK, _plan_back, _apply_back, safe=True)

@@ -12,7 +12,7 @@ from meshwright import deploy as deploys
 from meshwright.cli.common import deploy_argument, environment_argument, json_option, opened, targets
 from meshwright.cli.output import Output
 from meshwright.environment import Environment
-from meshwright.errors import Exit, MeshwrightError
+from meshwright.errors import Exit
 from meshwright.rights import Right, Role
 
 __all__ = ["command"]
@@ -66,11 +66,7 @@ def command(
             output.answer(_text(env, table, made))
             output.document(ok=True, summary={"checked": len(made)}, manifests=made)
             return Exit.OK
-        session = cluster.session(target, env)
-        if session is None:
-            raise MeshwrightError(
-                cluster.no_session(target, env), hint=f"`meshwright apply {environment} cluster` brings it up"
-            )
+        session = cluster.answering(target, env)
         lacking = {role: access.missing(session, wanted) for role, wanted in table.items()}
     asked = {role: len(access.asks(wanted)) for role, wanted in table.items()}
     for role, missing in lacking.items():

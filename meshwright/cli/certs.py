@@ -60,11 +60,11 @@ def command() -> None:
 
 def _looked(output: Output, environment: str, look: Callable[[Session, Environment], T]) -> T:
     """`look` at the cluster of the environment, through its first host."""
-    from meshwright.certs import mesh
+    from meshwright import cluster
 
     project, loaded = opened(environment)
     with targets(project, loaded, quiet=output.json) as hosts:
-        return look(mesh.session(hosts[0], loaded.env), loaded.env)
+        return look(cluster.answering(hosts[0], loaded.env), loaded.env)
 
 
 def _now() -> dt.datetime:

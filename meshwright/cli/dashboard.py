@@ -94,12 +94,12 @@ def _warn(output: Output, address: str) -> None:
 def _serve(
     output: Output, target: Target, env: Environment, names: Sequence[str], address: str, port: int | None
 ) -> int:
+    from meshwright import cluster
     from meshwright.addons import table
     from meshwright.addons.asking import backend
-    from meshwright.certs import mesh
     from meshwright.kube import localport
 
-    session = mesh.session(target, env)
+    session = cluster.answering(target, env)
 
     def where(name: str) -> localport.Where:
         found = backend(session, env, name)

@@ -8,7 +8,7 @@ from meshwright import cluster
 from meshwright.cli.common import environment_argument, json_option, opened, targets
 from meshwright.cli.output import Output
 from meshwright.environment import show as listing
-from meshwright.errors import Exit, MeshwrightError
+from meshwright.errors import Exit
 
 __all__ = ["command"]
 
@@ -48,11 +48,7 @@ def identity(environment: str, as_json: bool) -> int:
     project, loaded = opened(environment)
     with targets(project, loaded, quiet=as_json) as hosts:
         target = hosts[0]
-        session = cluster.session(target, loaded.env)
-        if session is None:
-            raise MeshwrightError(
-                cluster.no_session(target, loaded.env), hint=f"`meshwright apply {environment} cluster` brings it up"
-            )
+        session = cluster.answering(target, loaded.env)
         found, server = session.identity(), session.context.server
     output.answer(
         [

@@ -50,7 +50,7 @@ def command(
     as_json: bool,
 ) -> int:
     """Prints lines. With --json one document where it does not follow, else one document a line."""
-    from meshwright.certs import mesh
+    from meshwright import cluster
     from meshwright.logs import choice
     from meshwright.logs.many import followed, pods_of, there
 
@@ -59,7 +59,7 @@ def command(
     output = Output(as_json, "logs", environment)
     project, loaded = opened(environment)
     with targets(project, loaded, quiet=True) as hosts:
-        session = mesh.session(hosts[0], loaded.env)
+        session = cluster.answering(hosts[0], loaded.env)
 
         def look() -> list[Pod]:
             return pods_of(choice.of_workload(session.list("v1", "Pod"), wanted, namespace))

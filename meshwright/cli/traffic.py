@@ -32,14 +32,13 @@ __all__ = ["command"]
 @json_option
 def command(environment: str, wanted: str, namespace: str, whole: bool, as_json: bool) -> int:
     """Prints a table for each proxy, and what is wrong now."""
-    from meshwright import envoys, traffic
-    from meshwright.certs import mesh
+    from meshwright import cluster, envoys, traffic
     from meshwright.logs import choice
 
     output = Output(as_json, "traffic", environment)
     project, loaded = opened(environment)
     with targets(project, loaded, quiet=as_json) as hosts:
-        session = mesh.session(hosts[0], loaded.env)
+        session = cluster.answering(hosts[0], loaded.env)
         listed = session.list("v1", "Pod")
         chosen = [envoys.proxy_of(pod) for pod in choice.of_workload(listed, wanted, namespace)]
         addresses = {
