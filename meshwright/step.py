@@ -31,6 +31,9 @@ class Step:
     `safe` is for steps that no window refuses: those that lead back or to a safe point, such as a rollback, and those
     that do not touch the environment itself.
 
+    `pauses` is for steps that stop by themselves at a safe point when a window ends, and are gone on with in the next
+    one: they need not fit into the time that is left.
+
     `compare(target, env, session, objects)` is there for steps whose plans have `objects`: what it would take to bring
     the live ones back to `objects`, an earlier set of these, by force. Drift is found by it.
     """
@@ -42,4 +45,5 @@ class Step:
     cluster: bool = True
     destructive: bool = False
     safe: bool = False
+    pauses: bool = False
     compare: Callable[[Target, Environment, Session, Sequence[dict[str, Any]]], Compared] | None = None
