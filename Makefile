@@ -6,7 +6,7 @@ MW := .venv/bin/python -m meshwright
 ENV ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit e2e bench bench-objects soak lint docs schema pin lock clean
+.PHONY: help demo test unit e2e bench bench-objects bench-certs soak lint docs schema pin lock clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
@@ -38,11 +38,16 @@ e2e: .venv/ready ## Tests on a real mesh in the lab (builds the lab where it is 
 bench: .venv/ready ## Figures for docs/benchmarks.md
 	.venv/bin/python tests/bench/run.py
 	.venv/bin/python tests/bench/objects.py
+	.venv/bin/python tests/bench/certs.py
 
 bench-objects: .venv/ready ## Those of planning and applying alone (SIZES=10,1000 chooses)
 	.venv/bin/python tests/bench/objects.py $(if $(SIZES),--sizes $(SIZES))
 
-soak: .venv/ready ## Long tests: a bring-up killed at thirty instants, an apply of objects at fifty
+bench-certs: .venv/ready ## Those of changing the root of a mesh alone (REQUESTS=1000 CASES=c MODES=live chooses)
+	.venv/bin/python tests/bench/certs.py $(if $(REQUESTS),--requests $(REQUESTS)) $(if $(CASES),--cases $(CASES)) \
+		$(if $(MODES),--modes $(MODES))
+
+soak: .venv/ready ## Long tests: a bring-up killed at thirty instants, applies of objects and changes of the root at fifty each
 	.venv/bin/python -m pytest tests/soak -v
 
 lint: .venv/ready ## ruff and mypy --strict

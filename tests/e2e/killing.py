@@ -40,16 +40,23 @@ def kill(process: subprocess.Popen[str]) -> None:
 
 
 def _is_pyinfra(pid: int) -> bool:
-    command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-    return b"pyinfra" in command
+    try:
+        return b"pyinfra" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return False  # a child of its that has ended since the look
 
 
 def begin(driver, environment: str, *deploy: str) -> tuple[subprocess.Popen[str], Path]:
     """Starts an apply (of `site`, or of another deploy); its process, and its journal once there is one."""
+    return begin_command(driver, environment, "apply", environment, *deploy, "--yes")
+
+
+def begin_command(driver, environment: str, *words: str) -> tuple[subprocess.Popen[str], Path]:
+    """Starts `meshwright WORDS`, which changes an environment; its process, and its journal once there is one."""
     runs = driver.root / ".meshwright" / environment / "runs"
     before = set(runs.glob("*.jsonl"))
-    process = driver.start(sys.executable, "-m", "meshwright", "apply", environment, *deploy, "--yes")
-    deadline = time.monotonic() + 60
+    process = driver.start(sys.executable, "-m", "meshwright", *words)
+    deadline = time.monotonic() + 180
     while not (new := set(runs.glob("*.jsonl")) - before):
         assert process.poll() is None, process.communicate()[0]
         assert time.monotonic() < deadline
@@ -84,3 +91,29 @@ def kill_after(driver, environment: str, seconds: float, *deploy: str) -> str:
         return "nothing: the run had ended"
     kill(process)
     return steps(path)[-1]
+
+
+def said(path: Path) -> list[tuple[float, str]]:
+    """What a journal says, with the time: its sentences, and steps as "STEP STATE"."""
+    found = []
+    for event, _ in journal.read(path):
+        if event["event"] == "say":
+            found.append((event["at"], event["text"]))
+        elif event["event"] == "step":
+            found.append((event["at"], f"{event['step']} {event['state']}"))
+    return found
+
+
+def kill_after_words(process: subprocess.Popen[str], path: Path, words: str, seconds: float) -> str:
+    """Kills a run `seconds` after it has said `words`; what it hit, by its journal, "" when it had ended before."""
+    deadline = time.monotonic() + 300
+    while not any(words in text for _, text in said(path)):
+        if process.poll() is not None:
+            return ""
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    time.sleep(seconds)
+    if process.poll() is not None:
+        return ""
+    kill(process)
+    return said(path)[-1][1]
