@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from meshwright.environment.mesh.resources import MeshEnvironment
 from meshwright.environment.problems import nearest
@@ -43,19 +43,34 @@ def _vhosts(world: World) -> Iterator[Broken]:
 
 
 def _one_bucket(world: World) -> Iterator[Broken]:
+    """Between the client and the gateway, a node takes the place of the client; so does a proxy that is not trusted."""
     if not isinstance(world.env, MeshEnvironment):
         return
-    services = world.env.istio.values.get("gateways", {})
-    policy = dig(services, "istio-ingressgateway", "externalTrafficPolicy")
+    if dig(world.env.istio.mesh_config, "defaultConfig", "gatewayTopology", "numTrustedProxies"):
+        return
     for key, limit in world.env.resources.rate_limits.items():
         filter_ = world.find("EnvoyFilter", *key.split("/", 1))
         for index, route in enumerate(limit.routes):
             asks = any(action.remote_address is not None for one in route.rate_limits for action in one.actions)
-            if asks and filter_ and limit.context == "GATEWAY" and policy != "Local":
+            if asks and filter_ and limit.context == "GATEWAY" and _hides_clients(world, limit.workload):
                 place = world.env.where("resources", "rate_limits", key, "routes", index)
                 sentence = "remote_address is a node's address behind a Service with externalTrafficPolicy Cluster"
                 hint = "All clients share one bucket: set externalTrafficPolicy Local, or numTrustedProxies"
                 yield Broken(filter_, sentence, place, hint)
+
+
+def _hides_clients(world: World, workload: Mapping[str, str]) -> bool:
+    """Whether requests from outside reach pods with these labels by a Service with externalTrafficPolicy Cluster, which
+    is the default. Where no Service is known that selects them, the values of the ingress gateway count."""
+    services = [
+        service
+        for service in world.of("Service")
+        if service.get("type") in ("LoadBalancer", "NodePort")
+        and all(service.get("selector", label) == value for label, value in workload.items())
+    ]
+    values = dig(world.env.istio.values, "gateways", "istio-ingressgateway", "externalTrafficPolicy")
+    found = [service.get("externalTrafficPolicy") for service in services] or [values]
+    return any(policy != "Local" for policy in found)
 
 
 RULES = (
