@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import shutil
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
@@ -11,7 +12,7 @@ from meshwright import applyset, cluster, crds, istio, manifests, objects, prere
 from meshwright.environment import Environment
 from meshwright.errors import MeshwrightError, Refused
 from meshwright.kube import ApiError, Session, wait
-from meshwright.plan import Action, Change, Plan, digest
+from meshwright.plan import Action, Change, Compared, Plan, digest
 from meshwright.step import Step
 from meshwright.target import Target
 
@@ -101,7 +102,8 @@ def planned(
     compared = objects.compare(session, objs, adopt=adopt, places=places, try_new=try_new)
     if waits_for := prerequisites.homeless(session, env, found, compared.changes):
         return Plan(component, desired, after=waits_for)
-    changes = applyset.unshared(session, compared.changes)
+    changes, told = _credentials(env, found, compared)
+    changes = applyset.unshared(session, changes)
     parent = applyset.kept(session, name)
     further = applyset.pruned(session, name, parent, members, allow_empty=allow_empty, lists=compared.lists)
     if not compared.changes and not further:
@@ -111,10 +113,23 @@ def planned(
         desired,
         (*changes, *further),
         checked=len(objs) + len(further),
-        notes=(*left.values(), *compared.notes),
+        notes=(*left.values(), *told, *compared.notes),
         seen=compared.seen,
         objects=tuple(members),
     )
+
+
+def _credentials(
+    env: Environment, found: Sequence[manifests.Manifest], compared: Compared
+) -> tuple[Sequence[Change], Sequence[str]]:
+    """The changes with the dates of certificates, and what is to be said of credentials."""
+    if not any(manifest.obj["kind"] in ("Secret", "Certificate") for manifest in found):
+        return compared.changes, ()
+    from meshwright import renewals  # certificates take a while to import
+
+    changes = [renewals.said(change, compared.live) for change in compared.changes]
+    now = dt.datetime.now(dt.UTC)
+    return changes, tuple(renewals.sentences(env, found, compared.live, now))
 
 
 def apply(target: Target, env: Environment, plan: Plan) -> None:

@@ -10,6 +10,7 @@ from meshwright.check import Check
 from meshwright.checks import (
     addons,
     control_plane,
+    credentials,
     data_plane,
     gateway,
     host,
@@ -37,6 +38,7 @@ CHECKS: tuple[Check, ...] = (
     *limits.CHECKS,
     *sample.CHECKS,
     *gateway.CHECKS,
+    *credentials.CHECKS,
 )
 """A check comes after those that it needs."""
 

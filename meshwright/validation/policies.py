@@ -10,6 +10,7 @@ from typing import Any
 from meshwright.environment.problems import nearest
 from meshwright.matching import covers, dig, meets
 from meshwright.rendering.credentials import certificate
+from meshwright.validation import mounted
 from meshwright.validation.finding import Broken, Level, Rule, broken
 from meshwright.validation.world import Thing, World
 
@@ -85,15 +86,6 @@ def _expiry(world: World) -> Iterator[Broken]:
             when = f"{own.not_valid_after_utc:%Y-%m-%d}"
             sentence = f"its certificate has expired on {when}" if days < 0 else f"its certificate expires on {when}"
             yield broken(secret, sentence, hint="Have it issued anew; the next plan shows the new one as a change")
-
-
-def _certificate_files(world: World) -> Iterator[Broken]:
-    for gateway, index, server in _servers(world):
-        path = dig(server, "tls", "serverCertificate")
-        if isinstance(path, str) and not path.startswith("/etc/istio/"):
-            sentence = f"{path} is not below /etc/istio, where gateways have their volumes"
-            hint = "Mount a volume there, or use credentialName, which needs none"
-            yield broken(gateway, sentence, "servers", index, "tls", "serverCertificate", hint=hint)
 
 
 def _handed_on(world: World) -> Iterator[Broken]:
@@ -223,7 +215,7 @@ RULES = (
         needs=("Secret",),
     ),
     Rule("certificate-expires", "Certificates last longer than certs.gateway_days_warn", _expiry, Level.WARNING),
-    Rule("certificate-path", "Certificate files are in a volume of the gateway", _certificate_files, Level.WARNING),
+    *mounted.RULES,
     Rule("handed-on", "Hosts with PASSTHROUGH have tls routes", _handed_on, needs=("VirtualService",)),
     Rule("mutual-tls", "A DestinationRule does not switch mutual TLS off for STRICT pods", _mutual_tls),
     Rule("failover", "Failover goes with outlierDetection", _failover, Level.WARNING),

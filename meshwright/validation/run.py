@@ -13,6 +13,7 @@ from meshwright.manifests import Manifest
 from meshwright.target import Target
 from meshwright.validation import analyzed, api, leaving, limits, live, policies, routes
 from meshwright.validation.finding import Finding, Level
+from meshwright.validation.mounted import gateway_pods
 from meshwright.validation.world import World, things
 
 __all__ = ["RULES", "Validated", "validate"]
@@ -50,8 +51,10 @@ def validate(target: Target, env: Environment, session: Session | None = None) -
         )
     else:
         found = live.seen(session, env, own, skipped)
+        # Before the same pods without their specs.
+        pods = gateway_pods(session, own, env, skipped)
         world = World(
-            env, things(env, [*own, *found.others]), skipped, found.known, found.hidden, things(env, found.leave)
+            env, things(env, [*own, *pods, *found.others]), skipped, found.known, found.hidden, things(env, found.leave)
         )
         said += [_refused(manifest, sentence) for manifest, sentence in live.refused(session, own, skipped)]
     said = [*_findings(world, {id(manifest) for manifest in own}), *said]
@@ -81,7 +84,7 @@ def _findings(world: World, own: set[int]) -> tuple[Finding, ...]:
 
 def _own(target: Target, env: Environment, skipped: list[str]) -> list[Manifest]:
     try:
-        return resources.wanted(target, env)
+        return resources.wanted(target, env, unread=skipped)
     except MeshwrightError:
         root, paths = target.project.root, env.resources.manifests
         built = manifests.kustomized(root, paths)
@@ -89,7 +92,7 @@ def _own(target: Target, env: Environment, skipped: list[str]) -> list[Manifest]
             raise
     # A kustomize folder is built by kubectl, which is not there yet.
     skipped.append(f"{', '.join(built)}: kubectl builds it, and `meshwright apply {env.name} tools` installs that")
-    return resources.wanted(target, env, without=built)
+    return resources.wanted(target, env, without=built, unread=skipped)
 
 
 def _sample(target: Target, env: Environment, skipped: list[str]) -> Iterable[Manifest]:

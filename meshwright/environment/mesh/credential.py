@@ -38,7 +38,7 @@ class SelfSignedCredential(MeshObject):
     hosts: Hosts
     """The hosts that it is for."""
     days: Annotated[int, Field(ge=1, le=3650)] = 90
-    """How long it is valid; it is made anew when fewer days are left than certs.gateway_days_warn, or than half of it."""
+    """How long it is valid; made anew when fewer days are left than certs.gateway_days_warn, or than half of it."""
 
 
 class Issuer(Spec):
