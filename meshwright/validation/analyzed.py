@@ -20,6 +20,8 @@ __all__ = ["analyzed"]
 _OF_CLUSTERS = frozenset(
     {"IST0101", "IST0103", "IST0127", "IST0132", "IST0149", "IST0162", "IST0171", "IST0173", "IST0174"}
 )
+# What it says of every object of a kind is no finding about one.
+_ALWAYS = (("IST0133", "EnvoyFilter"),)
 # The rules of ours that say the same about the same object.
 _SAME = {
     "IST0101": (
@@ -77,7 +79,7 @@ def analyzed(
     return [
         _finding(each, places[each.origin])
         for each in analysis.about(found, wanted)
-        if not any(_repeats(each, ours) for ours in said)
+        if (each.code, each.origin.partition(" ")[0]) not in _ALWAYS and not any(_repeats(each, ours) for ours in said)
     ]
 
 

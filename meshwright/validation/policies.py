@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from meshwright.environment.problems import nearest
-from meshwright.matching import covers, dig, meets
+from meshwright.matching import covers, dig, items, meets
 from meshwright.rendering.credentials import certificate
 from meshwright.validation import mounted
 from meshwright.validation.finding import Broken, Level, Rule, broken
@@ -27,51 +27,91 @@ def _servers(world: World) -> Iterator[Server]:
 
 
 def _overlaps(world: World) -> Iterator[Broken]:
-    seen: list[Server] = []
+    known: dict[Any, list[Server]] = {}
     for gateway, index, server in _servers(world):
-        for other, number, earlier in seen:
-            same_pods = other.get("selector") == gateway.get("selector")
-            if not same_pods or dig(earlier, "port", "number") != dig(server, "port", "number"):
+        number, protocol = dig(server, "port", "number"), _family(dig(server, "port", "protocol"))
+        hosts = _hosts(server)
+        for other, at, earlier in known.get(number, ()):
+            if not _same_pods(gateway, other):
                 continue
-            both = [host for host in dig(server, "hosts") or () if host in (dig(earlier, "hosts") or ())]
+            both = sorted(hosts & _hosts(earlier))
+            there = _family(dig(earlier, "port", "protocol"))
             if both and dig(earlier, "tls") != dig(server, "tls"):
                 sentence = (
-                    f"{both[0]} at port {dig(server, 'port', 'number')} is in {other.title} "
-                    f"({other.at('servers', number)}) with another TLS"
+                    f"{both[0]} at port {number} is in {other.title} ({other.at('servers', at)}) with another TLS"
                 )
                 yield broken(gateway, sentence, "servers", index, hint="Only the older of the two is taken")
-            elif dig(earlier, "port", "protocol") != dig(server, "port", "protocol"):
+            elif there != protocol and {there, protocol} != {"HTTPS", "TLS"}:
                 sentence = (
-                    f"port {dig(server, 'port', 'number')} speaks {dig(server, 'port', 'protocol')} here and "
-                    f"{dig(earlier, 'port', 'protocol')} in {other.title} ({other.at('servers', number)})"
+                    f"port {number} speaks {protocol} here and {there} in {other.title} ({other.at('servers', at)})"
                 )
-                if {dig(earlier, "port", "protocol"), dig(server, "port", "protocol")} != {"HTTPS", "TLS"}:
-                    yield broken(gateway, sentence, "servers", index, hint="A port of a gateway speaks one protocol")
-        seen.append((gateway, index, server))
+                yield broken(gateway, sentence, "servers", index, hint="A port of a gateway speaks one protocol")
+        known.setdefault(number, []).append((gateway, index, server))
+
+
+def _hosts(server: dict[str, Any]) -> set[str]:
+    """The hosts of a server, without the namespaces whose routes it takes."""
+    return {str(host).rpartition("/")[2] for host in items(server, "hosts")}
+
+
+def _family(protocol: Any) -> str:
+    """HTTP in any version is one protocol to a listener."""
+    found = str(protocol).upper()
+    return "HTTP" if found in ("HTTP2", "GRPC", "GRPC-WEB") else found
+
+
+def _same_pods(one: Thing, other: Thing) -> bool:
+    """Whether a pod that has the labels of the one has those of the other, for certain."""
+    labels, others = one.get("selector") or {}, other.get("selector") or {}
+    if not isinstance(labels, dict) or not isinstance(others, dict):
+        return False
+    return labels.items() <= others.items() or others.items() <= labels.items()
 
 
 def _selectors(world: World) -> Iterator[Broken]:
     for gateway in world.of("Gateway"):
         labels = gateway.get("selector")
-        if isinstance(labels, dict) and world.pods(labels) is False:
-            shown = ", ".join(f"{key}={value}" for key, value in labels.items())
+        if not isinstance(labels, dict) or "Pod" not in world.known:
+            continue
+        shown = ", ".join(f"{key}={value}" for key, value in labels.items())
+        if world.pods(labels) is False:
             yield broken(gateway, f"no pod has the labels {shown}", "selector", hint="It opens no port anywhere")
+        elif all(world.is_sidecar(pod) for pod in world.of("Pod") if world.has(pod, labels)):
+            sentence = f"the pods with the labels {shown} are no gateways: they have a sidecar"
+            yield broken(gateway, sentence, "selector", hint="It opens no port there: select the gateway's pods")
 
 
 def _credentials(world: World) -> Iterator[Broken]:
-    known = {(thing.namespace, thing.name) for thing in world.of("Secret")}
+    known = {(thing.namespace, thing.name) for thing in world.of("Secret", "ConfigMap")}
     whose = "the cluster has" if "Secret" in world.known else "these values have"
     known |= {(thing.namespace, str(thing.get("secretName"))) for thing in world.of("Certificate")}
-    namespace = world.env.ingress.namespace
-    for gateway, index, server in _servers(world):
-        name = dig(server, "tls", "credentialName")
-        if isinstance(name, str) and (namespace, name) not in known:
+    for gateway, path, namespace, name in _named(world):
+        if (namespace, name) not in known:
             near = nearest(name, sorted(there for space, there in known if space == namespace))
             elsewhere = next((space for space, there in sorted(known) if there == name), "")
             hint = f"There is one in {elsewhere}: gateways look in their own namespace" if elsewhere else ""
             hint = hint or (f"The nearest is {near}" if near else "Write it into resources.credentials")
             sentence = f"{whose} no credential {namespace}/{name}; without one nothing is served at this port"
-            yield broken(gateway, sentence, "servers", index, "tls", "credentialName", hint=hint)
+            yield broken(gateway, sentence, *path, hint=hint)
+
+
+def _named(world: World) -> Iterator[tuple[Thing, tuple[str | int, ...], str, str]]:
+    """The credentials that Gateways name, each with its place and the namespace in which it is looked for."""
+    for gateway, index, server in _servers(world):
+        spaces = world.gateway_namespaces(gateway) or {world.env.ingress.namespace}
+        names: list[tuple[tuple[str | int, ...], Any]] = [(("credentialName",), dig(server, "tls", "credentialName"))]
+        names += [(("credentialNames", at), one) for at, one in enumerate(items(server, "tls", "credentialNames"))]
+        for path, name in names:
+            # With a scheme it is not a Secret's name.
+            if isinstance(name, str) and name and "://" not in name:
+                for namespace in sorted(spaces):
+                    yield gateway, ("servers", index, "tls", *path), namespace, name
+    for gateway in world.of("Gateway", api=True):
+        for index, listener in enumerate(gateway.all("listeners")):
+            for at, ref in enumerate(items(listener, "tls", "certificateRefs")):
+                if dig(ref, "kind") in (None, "Secret") and isinstance(dig(ref, "name"), str):
+                    place = ("listeners", index, "tls", "certificateRefs", at)
+                    yield gateway, place, str(dig(ref, "namespace") or gateway.namespace), ref["name"]
 
 
 def _expiry(world: World) -> Iterator[Broken]:
@@ -115,80 +155,36 @@ def _alone(gateway: Thing, hosts: list[str]) -> bool:
     return not others
 
 
-def _strict(world: World) -> set[str]:
-    """Namespaces in which all pods are STRICT; "*" for the mesh."""
-    found = set()
-    for policy in world.of("PeerAuthentication"):
-        if policy.get("selector") is None and policy.get("mtls", "mode") == "STRICT":
-            found.add("*" if policy.namespace == world.env.istio.namespace else policy.namespace)
-    return found
-
-
-def _mutual_tls(world: World) -> Iterator[Broken]:
-    strict = _strict(world)
-    other = {
-        policy.namespace
-        for policy in world.of("PeerAuthentication")
-        if policy.get("selector") is None and policy.get("mtls", "mode") in ("PERMISSIVE", "DISABLE")
-    }
-    for rule in world.of("DestinationRule"):
-        service = world.service_of(world.whole(rule.get("host"), rule))
-        if service is None or not (service[1] in strict or ("*" in strict and service[1] not in other)):
-            continue
-        parts: list[tuple[str | int, ...]] = [("trafficPolicy",)]
-        parts += [("subsets", index, "trafficPolicy") for index in range(len(rule.all("subsets")))]
-        for path in parts:
-            mode = rule.get(*path, "tls", "mode")
-            if mode in ("DISABLE", "SIMPLE", "MUTUAL"):
-                sentence = f"tls.mode {mode} fights mutual TLS: the pods of namespace {service[1]} are STRICT"
-                hint = "Leave tls out: Istio speaks mutual TLS with them by itself"
-                yield broken(rule, sentence, *path, "tls", "mode", hint=hint)
-
-
-def _failover(world: World) -> Iterator[Broken]:
-    for rule in world.of("DestinationRule"):
-        setting = rule.get("trafficPolicy", "loadBalancer", "localityLbSetting")
-        failover = isinstance(setting, dict) and setting.keys() & {"failover", "failoverPriority"}
-        if failover and rule.get("trafficPolicy", "outlierDetection") is None:
-            sentence = "failover has no effect without outlierDetection: nobody finds out that pods are not healthy"
-            yield broken(rule, sentence, "trafficPolicy", "loadBalancer", "localityLbSetting")
-
-
-def _rules_twice(world: World) -> Iterator[Broken]:
-    first: dict[tuple[str, str], Thing] = {}
-    for rule in world.of("DestinationRule"):
-        host = world.whole(rule.get("host"), rule)
-        other = first.setdefault((rule.namespace, host), rule)
-        if other is not rule and rule.get("workloadSelector") is None and rule.get("trafficPolicy") is not None:
-            sentence = (
-                f"{other.title} ({other.manifest.place}) is for {host} too: one trafficPolicy of the two has no effect"
-            )
-            yield broken(rule, sentence, "host", hint="Write one rule for a host")
-
-
 def _one_per_namespace(world: World) -> Iterator[Broken]:
     for kind, selector in (("PeerAuthentication", "selector"), ("Sidecar", "workloadSelector")):
         first: dict[str, Thing] = {}
         for thing in world.of(kind):
-            if thing.get(selector) is None and (other := first.setdefault(thing.namespace, thing)) is not thing:
+            some = thing.get(selector, "matchLabels") or thing.get(selector, "labels")
+            if not some and (other := first.setdefault(thing.namespace, thing)) is not thing:
                 sentence = f"{other.title} ({other.manifest.place}) is for all pods of {thing.namespace} too"
                 yield broken(thing, sentence, hint="Only one of the two is taken: give this one a selector")
 
 
 def _as_tcp(world: World) -> Iterator[Broken]:
-    for entry in world.of("ServiceEntry"):
-        hosts = [host for host in entry.all("hosts") if isinstance(host, str)]
-        for index, port in enumerate(entry.all("ports")):
-            protocol = str(dig(port, "protocol") or dig(port, "name") or "").upper()
-            if protocol.startswith(("HTTPS", "TLS")) and not any(_routed(world, host) for host in hosts):
-                sentence = f"port {dig(port, 'number')} has no VirtualService with tls routes: it passes through as TCP"
-                hint = "That is fine where nothing is to be routed or seen by SNI"
-                yield broken(entry, sentence, "ports", index, hint=hint)
+    named: list[tuple[Thing, list[str]]] = [
+        (entry, [host for host in entry.all("hosts") if isinstance(host, str)]) for entry in world.of("ServiceEntry")
+    ]
+    named += [(service, [host]) for host, service in world.services.items()]
+    hint = "That is fine where nothing is to be routed or seen by SNI"
+    for thing, hosts in named:
+        for index, port in enumerate(thing.all("ports")):
+            # Of a Service, as Istio selects protocols: appProtocol, else the name up to its first dash.
+            protocol = dig(port, "appProtocol") if thing.kind == "Service" else dig(port, "protocol")
+            word = str(protocol or dig(port, "name") or "").upper().partition("-")[0]
+            number = dig(port, "number") or dig(port, "port")
+            if word in ("HTTPS", "TLS") and not any(_routed(world, host) for host in hosts):
+                sentence = f"port {number} has no VirtualService with tls routes: it passes through as TCP"
+                yield broken(thing, sentence, "ports", index, hint=hint)
 
 
 def _routed(world: World, host: str) -> bool:
     return any(
-        service.all("tls") and any(covers(str(one), host) for one in service.all("hosts"))
+        service.all("tls") and any(covers(world.whole(one, service), host) for one in service.all("hosts"))
         for service in world.of("VirtualService")
     )
 
@@ -217,9 +213,6 @@ RULES = (
     Rule("certificate-expires", "Certificates last longer than certs.gateway_days_warn", _expiry, Level.WARNING),
     *mounted.RULES,
     Rule("handed-on", "Hosts with PASSTHROUGH have tls routes", _handed_on, needs=("VirtualService",)),
-    Rule("mutual-tls", "A DestinationRule does not switch mutual TLS off for STRICT pods", _mutual_tls),
-    Rule("failover", "Failover goes with outlierDetection", _failover, Level.WARNING),
-    Rule("rule-twice", "A host has one DestinationRule with a trafficPolicy in a namespace", _rules_twice),
     Rule(
         "one-per-namespace",
         "A namespace has one PeerAuthentication and one Sidecar without a selector",

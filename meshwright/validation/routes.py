@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from meshwright.callers import Ask, asks
 from meshwright.environment.problems import nearest
-from meshwright.matching import covers, dig, meets
+from meshwright.matching import covers, dig, items, meets
 from meshwright.validation.finding import Broken, Level, Rule, broken
 from meshwright.validation.world import Thing, World
 
@@ -31,11 +32,25 @@ def destinations(thing: Thing) -> Iterator[tuple[Path, dict[str, Any]]]:
 def _gateways(world: World) -> Iterator[Broken]:
     known = {f"{gateway.namespace}/{gateway.name}" for gateway in world.of("Gateway")}
     for thing in world.of("VirtualService"):
-        for index, written, namespace, name in world.gateways_of(thing):
-            if f"{namespace}/{name}" not in known:
-                near = nearest(f"{namespace}/{name}", sorted(known))
+        for path, written in _named_gateways(thing):
+            namespace, _, name = written.rpartition("/")
+            key = f"{namespace or thing.namespace}/{name}"
+            if key not in known:
+                near = nearest(key, sorted(known))
                 hint = f"The nearest is {near}" if near else "Write the Gateway, or its NAMESPACE/NAME"
-                yield broken(thing, f"there is no Gateway {namespace}/{name} ({written})", "gateways", index, hint=hint)
+                yield broken(thing, f"there is no Gateway {key} ({written})", *path, hint=hint)
+
+
+def _named_gateways(thing: Thing) -> Iterator[tuple[Path, str]]:
+    """The gateways that a VirtualService and its matches name, but `mesh`."""
+    places: list[Path] = [("gateways",)]
+    for kind in _ROUTES:
+        for number, route in enumerate(thing.all(kind)):
+            places += [(kind, number, "match", index, "gateways") for index in range(len(items(route, "match")))]
+    for path in places:
+        for index, written in enumerate(thing.all(*path)):
+            if isinstance(written, str) and written != "mesh":
+                yield (*path, index), written
 
 
 def _served(world: World) -> Iterator[Broken]:
@@ -87,63 +102,121 @@ def _hosts(world: World) -> Iterator[Broken]:
 
 def _subsets(world: World) -> Iterator[Broken]:
     for thing in world.of("VirtualService"):
+        clients = _clients(world, thing)
         for path, found in destinations(thing):
             host, subset = world.whole(found.get("host"), thing), found.get("subset")
+            if not subset:
+                continue
             known = world.subsets(host)
-            if subset and subset not in known:
+            rules = known.get(str(subset), [])
+            if not rules:
                 near = nearest(str(subset), sorted(known))
                 hint = f"The nearest is {near}" if near else "Requests to it are answered with 503"
                 yield broken(thing, f"no DestinationRule for {host} has a subset {subset}", *path, "subset", hint=hint)
+            elif not any(_seen(world, rule, host, clients) for rule in rules):
+                sentence = f"{rules[0].title} has subset {subset}, and the proxies that take this route do not see it"
+                hint = "They see the rules of their own namespace, of the Service's and of Istio's, as exportTo allows"
+                yield broken(thing, sentence, *path, "subset", hint=hint)
+
+
+def _clients(world: World, thing: Thing) -> set[str]:
+    """The namespaces of the proxies that take a VirtualService; empty where that may be any."""
+    found = {world.gateway_namespace(world.find("Gateway", ns, name)) for _, _, ns, name in world.gateways_of(thing)}
+    if not found or "mesh" in thing.all("gateways"):
+        if thing.all("exportTo") != ["."]:
+            return set()
+        found.add(thing.namespace)
+    return found
+
+
+def _seen(world: World, rule: Thing, host: str, clients: set[str]) -> bool:
+    """Whether one of `clients` looks for the rules of a host in this one's namespace, and may see it there."""
+    service = world.service_of(host)
+    everywhere = rule.namespace == world.root or service is None or rule.namespace == service[1]
+    spaces = {rule.namespace if each == "." else str(each) for each in rule.all("exportTo")} or {"*"}
+    if not clients:
+        return True
+    return any((everywhere or client == rule.namespace) and spaces & {"*", client} for client in clients)
 
 
 def _unused_subsets(world: World) -> Iterator[Broken]:
-    used = {
-        (world.whole(found.get("host"), thing), found.get("subset"))
-        for thing in world.of("VirtualService")
-        for _, found in destinations(thing)
-    }
+    used: dict[str, set[str]] = {}
+    for thing in world.of("VirtualService"):
+        for _, found in destinations(thing):
+            used.setdefault(str(found.get("subset")), set()).add(world.whole(found.get("host"), thing))
     for rule in world.of("DestinationRule"):
         host = world.whole(rule.get("host"), rule)
         for index, subset in enumerate(rule.all("subsets")):
-            if isinstance(dig(subset, "trafficPolicy"), dict) and (host, dig(subset, "name")) not in used:
+            named = any(covers(host, one) for one in used.get(str(dig(subset, "name")), ()))
+            if isinstance(dig(subset, "trafficPolicy"), dict) and not named:
                 sentence = f"the trafficPolicy of subset {dig(subset, 'name')} has no effect: no route names the subset"
                 yield broken(rule, sentence, "subsets", index)
 
 
 def _subsets_of_nobody(world: World) -> Iterator[Broken]:
     for rule in world.of("DestinationRule"):
-        service = world.service_of(world.whole(rule.get("host"), rule))
+        host = world.whole(rule.get("host"), rule)
+        service = world.service_of(host)
+        thing = world.services.get(host)
+        selected = dig(thing.obj, "spec", "selector") if thing else {}
         for index, subset in enumerate(rule.all("subsets")):
-            if service and world.pods(dig(subset, "labels"), service[1]) is False:
-                sentence = f"no pod in namespace {service[1]} has the labels of subset {dig(subset, 'name')}"
+            labels = dig(subset, "labels")
+            if not service or not isinstance(labels or {}, dict) or not isinstance(selected or {}, dict):
+                continue
+            if world.pods({**(selected or {}), **(labels or {})}, service[1]) is False:
+                whose = f"Service {service[0]}" if selected else f"namespace {service[1]}"
+                sentence = f"no pod of {whose} has the labels of subset {dig(subset, 'name')}"
                 yield broken(rule, sentence, "subsets", index, hint="Requests to it are answered with 503")
 
 
 def _short(world: World) -> Iterator[Broken]:
     """Values are completed; what is in a manifest stays as it is."""
     for thing in world.of("VirtualService", "DestinationRule"):
-        hosts = [("host", thing.get("host"))] + [("hosts", host) for host in thing.all("hosts")]
-        for key, host in hosts:
-            if isinstance(host, str) and host not in ("", "*") and "." not in host:
+        hosts: list[tuple[Path, Any]] = [(("host",), thing.get("host"))]
+        hosts += [(("hosts", index), host) for index, host in enumerate(thing.all("hosts"))]
+        hosts += [((*path, "host"), found.get("host")) for path, found in destinations(thing)]
+        for path, host in hosts:
+            if not isinstance(host, str) or host in ("", "*"):
+                continue
+            name, _, space = host.partition(".")
+            if not space:
                 hint = "Write the whole name: it means this one from any namespace"
-                yield broken(thing, f"{host} means {world.whole(host, thing)}", key, hint=hint)
+                yield broken(thing, f"{host} means {world.whole(host, thing)}", *path, hint=hint)
+            elif path[0] != "http" and space in world.env.namespaces and world.service_of(host) is None:
+                hint = f"Write {name}.{space}.svc.{world.domain}"
+                yield broken(thing, f"{host} is taken as it is, and is no Service's host", *path, hint=hint)
 
 
-def _twice(world: World) -> Iterator[Broken]:
-    first: dict[tuple[str, str], Thing] = {}
+def _without_host(world: World) -> Iterator[Broken]:
+    for rule in world.of("DestinationRule"):
+        host = world.whole(rule.get("host"), rule)
+        known = [one for one, _ in world.entries] + list(world.services)
+        if host and world.service_of(host) is None and not any(meets(host, one) for one in known):
+            inside = host == "*" or host.endswith(world.domain) or world.domain.endswith(host.removeprefix("*."))
+            if not inside:
+                sentence = f"{host} is neither a Service's host nor one of a ServiceEntry, so this has no effect"
+                yield broken(rule, sentence, "host", hint="Write a ServiceEntry for it")
+
+
+def _delegates(world: World) -> Iterator[Broken]:
     for thing in world.of("VirtualService"):
-        gateways = [f"{namespace}/{name}" for _, _, namespace, name in world.gateways_of(thing)]
-        if not gateways or "mesh" in thing.all("gateways"):
-            gateways.append("mesh")
-        for index, host in enumerate(thing.all("hosts")):
-            for gateway in gateways:
-                if gateway == "mesh" and thing.all("exportTo") == ["."]:
-                    continue
-                other = first.setdefault((world.whole(host, thing), gateway), thing)
-                if other is not thing:
-                    sentence = f"{host} at {gateway} is in {other.title} ({other.at('hosts')}) as well"
-                    yield broken(thing, sentence, "hosts", index, hint="Which of them is taken, Istio does not say")
-                    break
+        for ask in asks(thing.obj, world.domain):
+            if ask.what != "delegate":
+                continue
+            found = world.find("VirtualService", *ask.words)
+            if found is None:
+                yield broken(thing, f"there is no VirtualService {'/'.join(ask.words)}, its delegate", *ask.path)
+            elif found.all("hosts"):
+                yield broken(thing, f"{found.title} has hosts of its own, so it is nobody's delegate", *ask.path)
+
+
+def _ports(world: World) -> Iterator[Broken]:
+    """Only of hosts that are known: what is wrong with others is said by the rules about hosts."""
+    for thing in (*world.of("VirtualService"), *world.of("HTTPRoute", "GRPCRoute", "TLSRoute", api=True)):
+        for ask in asks(thing.obj, world.domain):
+            if ask.what == "port" and world.offers.by(Ask("host", ask.words[:1])) and not world.offers.by(ask):
+                sentence = f"{ask.words[0]} has no port {ask.words[1]}"
+                yield broken(thing, sentence, *ask.path, hint="Requests to it are answered with 503")
 
 
 def _weights(world: World) -> Iterator[Broken]:
@@ -154,49 +227,6 @@ def _weights(world: World) -> Iterator[Broken]:
                 weights = [dig(one, "weight") or 0 for one in found] if isinstance(found, list) else []
                 if len(weights) > 1 and all(isinstance(one, int) for one in weights) and sum(weights) != 100:
                     yield broken(thing, f"the weights of {kind}[{number}] add up to {sum(weights)}", kind, number)
-
-
-def _shadowed(world: World) -> Iterator[Broken]:
-    for thing in world.of("VirtualService"):
-        routes = thing.all("http")
-        earlier: list[tuple[int, dict[str, Any]]] = []
-        for number, route in enumerate(routes):
-            matches = dig(route, "match") or [{}]
-            if not isinstance(matches, list) or not all(isinstance(match, dict) for match in matches):
-                continue
-            over = [next((n for n, other in earlier if _includes(other, match)), None) for match in matches]
-            if None not in over:
-                hint = "The first route that matches is taken: put this one before it"
-                sentence = f"http[{number}] is never taken: http[{over[0]}] takes all of its requests"
-                yield broken(thing, sentence, "http", number, hint=hint)
-            earlier += [(number, match) for match in matches]
-
-
-def _includes(wide: dict[str, Any], narrow: dict[str, Any]) -> bool:
-    """Whether every request that `narrow` matches is matched by `wide`, as far as that is certain."""
-    for key, condition in wide.items():
-        if key in ("name", "statPrefix") or condition in ({}, []):
-            continue
-        other = narrow.get(key)
-        if (
-            key in ("headers", "queryParams", "sourceLabels")
-            and isinstance(condition, dict)
-            and isinstance(other, dict)
-        ):
-            if any(name not in other or not _text_includes(one, other[name]) for name, one in condition.items()):
-                return False
-        elif not _text_includes(condition, other):
-            return False
-    return not (wide.get("ignoreUriCase") is None and narrow.get("ignoreUriCase"))
-
-
-def _text_includes(wide: Any, narrow: Any) -> bool:
-    if wide == narrow or (wide == {} and isinstance(narrow, dict)):
-        return True
-    prefix = dig(wide, "prefix")
-    if isinstance(prefix, str) and isinstance(narrow, dict):
-        return any(isinstance(narrow.get(key), str) and narrow[key].startswith(prefix) for key in ("exact", "prefix"))
-    return False
 
 
 RULES = (
@@ -211,10 +241,17 @@ RULES = (
     Rule(
         "subset-missing", "A DestinationRule defines the subsets that routes name", _subsets, needs=("DestinationRule",)
     ),
+    Rule("port-missing", "The Services and ServiceEntries that routes name have the ports", _ports),
+    Rule("delegate-missing", "Delegates exist, and have no hosts", _delegates, needs=("VirtualService",)),
+    Rule(
+        "rule-without-host",
+        "A DestinationRule is for a host that some proxy knows",
+        _without_host,
+        Level.WARNING,
+        needs=("Service", "ServiceEntry"),
+    ),
     Rule("subset-unused", "A subset with a policy of its own is named by a route", _unused_subsets, Level.WARNING),
     Rule("subset-of-nobody", "Some pod has the labels of a subset", _subsets_of_nobody, Level.WARNING),
     Rule("host-short", "Manifests name hosts in full", _short, Level.WARNING),
-    Rule("host-twice", "One VirtualService routes a host at a gateway", _twice),
     Rule("weights", "The weights of a route add up to 100", _weights),
-    Rule("shadowed", "Every route can be taken", _shadowed),
 )

@@ -11,14 +11,23 @@ from meshwright.errors import MeshwrightError
 from meshwright.kube import Session
 from meshwright.manifests import Manifest
 from meshwright.target import Target
-from meshwright.validation import analyzed, api, leaving, limits, live, policies, routes
+from meshwright.validation import analyzed, api, leaving, limits, live, policies, routes, shadowing, taking, traffic
 from meshwright.validation.finding import Finding, Level
 from meshwright.validation.mounted import gateway_pods
 from meshwright.validation.world import World, things
 
 __all__ = ["RULES", "Validated", "validate"]
 
-RULES = (*routes.RULES, *leaving.RULES, *api.RULES, *policies.RULES, *limits.RULES)
+RULES = (
+    *routes.RULES,
+    *taking.RULES,
+    *shadowing.RULES,
+    *leaving.RULES,
+    *api.RULES,
+    *policies.RULES,
+    *traffic.RULES,
+    *limits.RULES,
+)
 
 
 @dataclass(frozen=True)

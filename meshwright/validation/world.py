@@ -21,6 +21,12 @@ from meshwright.rendering.objects import Rendered
 __all__ = ["CLUSTER", "Thing", "World"]
 
 API = "gateway.networking.k8s.io"
+_GROUPS = frozenset(
+    {
+        *("", "apps", "cert-manager.io", API),
+        *(f"{group}.istio.io" for group in ("networking", "security", "telemetry", "extensions")),
+    }
+)
 CLUSTER = "the cluster"
 """The place of what is only there."""
 
@@ -136,12 +142,17 @@ class World:
         """Whether some pod has these labels; None where pods are not known."""
         if "Pod" not in self.known:
             return None
-        wanted = labels.items() if isinstance(labels, dict) else ()
-        return any(
-            all((pod.obj["metadata"].get("labels") or {}).get(key) == value for key, value in wanted)
-            for pod in self.of("Pod")
-            if namespace in ("", pod.namespace)
-        )
+        wanted = labels if isinstance(labels, dict) else {}
+        return any(_has(pod, wanted) for pod in self.of("Pod") if namespace in ("", pod.namespace))
+
+    def has(self, pod: Thing, labels: dict[str, Any]) -> bool:
+        """Whether a pod has these labels."""
+        return _has(pod, labels)
+
+    def is_sidecar(self, pod: Thing) -> bool:
+        """Whether a pod's proxy is for the pod itself, and no gateway: it was injected, and not as a gateway."""
+        notes = pod.obj["metadata"].get("annotations") or {}
+        return "sidecar.istio.io/status" in notes and "gateway" not in str(notes.get("inject.istio.io/templates"))
 
     @cached_property
     def entries(self) -> list[tuple[str, Thing]]:
@@ -163,16 +174,41 @@ class World:
                 found.append((index, written, namespace or thing.namespace, name))
         return found
 
-    def subsets(self, host: str) -> dict[str, Thing]:
-        """The subsets that DestinationRules define for a host."""
-        return {
-            str(dig(subset, "name")): rule
-            for rule in self.of("DestinationRule")
-            if covers(self.whole(rule.get("host"), rule), host)
-            for subset in rule.all("subsets")
-        }
+    def subsets(self, host: str) -> dict[str, list[Thing]]:
+        """The subsets that DestinationRules define for a host, each with the rules that do."""
+        if host not in self._subsets:
+            found = self._subsets.setdefault(host, {})
+            for rule in self.of("DestinationRule"):
+                if covers(self.whole(rule.get("host"), rule), host):
+                    for subset in rule.all("subsets"):
+                        found.setdefault(str(dig(subset, "name")), []).append(rule)
+        return self._subsets[host]
+
+    @cached_property
+    def _subsets(self) -> dict[str, dict[str, list[Thing]]]:
+        return {}
+
+    @cached_property
+    def root(self) -> str:
+        """The mesh's root namespace."""
+        return str(self.env.istio.mesh_config.get("rootNamespace") or self.env.istio.namespace)
+
+    def gateway_namespace(self, gateway: Thing | None) -> str:
+        """The namespace of the pods that a Gateway is for; where pods are not known, that of the ingress gateway."""
+        return next(iter(sorted(self.gateway_namespaces(gateway))), self.env.ingress.namespace)
+
+    def gateway_namespaces(self, gateway: Thing | None) -> set[str]:
+        """The namespaces of the pods that a Gateway selects; none where pods are not known."""
+        labels = gateway.get("selector") if gateway else None
+        return {pod.namespace for pod in self.of("Pod") if isinstance(labels, dict) and labels and _has(pod, labels)}
+
+
+def _has(pod: Thing, labels: dict[str, Any]) -> bool:
+    there = pod.obj["metadata"].get("labels") or {}
+    return all(there.get(key) == value for key, value in labels.items())
 
 
 def things(env: Environment, manifests: Iterable[Manifest]) -> tuple[Thing, ...]:
-    """The objects of `manifests`."""
-    return tuple(Thing(manifest, env) for manifest in manifests)
+    """The objects of `manifests`, but for those of groups that have kinds of the same names (a Service of Knative)."""
+    found = (Thing(manifest, env) for manifest in manifests)
+    return tuple(thing for thing in found if str(thing.obj["apiVersion"]).rpartition("/")[0] in _GROUPS)
