@@ -59,7 +59,8 @@ class Gate:
 
     def step(self, name: str, changing: Sequence[str], left: Sequence[str], *, safe: bool = False) -> None:
         """The step `name` is about to change something. `changing` are the steps, from this one on, of which it is
-        known that they will change something; `left` all that would not be done if the run stopped here.
+        known that they will change something, and that have to fit into the time that there is; `left` all that would
+        not be done if the run stopped here.
 
         A `safe` step, one that leads back or to a safe point, is never refused. Raises Refused.
         """
@@ -70,7 +71,7 @@ class Gate:
         elif not self._entered:
             self._enter(changing)
         else:
-            self._go_on(name, left)
+            self._go_on(name, left, fits=name not in changing)
 
     def safe_point(self, what: str) -> None:
         """A step may stop here and be continued later. Raises Refused when the run's time is over."""
@@ -153,11 +154,11 @@ class Gate:
     def _over(self) -> bool:
         return self._left() <= self._calendar.cutoff
 
-    def _go_on(self, name: str, left: Sequence[str]) -> None:
+    def _go_on(self, name: str, left: Sequence[str], *, fits: bool) -> None:
         rest = f"left: {', '.join(left)}"
         if self._over():
             raise self._stop(f"stopped before {name}; {rest}")
-        if (took := self._took.get(name, dt.timedelta())) > (time := self._left()):
+        if not fits and (took := self._took.get(name, dt.timedelta())) > (time := self._left()):
             raise self._stop(
                 f"stopped before {name}, which takes {words.rough(took)} by earlier runs; {rest}", words.rough(time)
             )

@@ -26,6 +26,7 @@ def admit(
     )
     changing = [each.name for each in following if each.name in shown and not shown[each.name].empty]
     left = [each.name for each in following if each.check or each.name in changing or each.name not in shown]
-    gate.step(step.name, [step.name, *changing], [step.name, *left], safe=step.safe)
+    fitting = [each.name for each in (step, *following) if each.name in (step.name, *changing) and not each.pauses]
+    gate.step(step.name, fitting, [step.name, *left], safe=step.safe)
     target.shared.safe_point = gate.safe_point
     run.note(window=gate.said, override=override)

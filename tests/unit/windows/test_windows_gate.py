@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -382,6 +383,14 @@ def test_what_did_not_change_says_nothing_and_the_slowest_host_counts() -> None:
         },
     ]
     assert expected(joined(entries, lambda _: Result.UNKNOWN)) == {"a": dt.timedelta(seconds=6)}
+
+
+def test_a_step_that_stops_by_itself_need_not_fit(
+    world: World, begin: Begin, clocks: Clocks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    earlier(monkeypatch, {"a": 36 * 3600, "b": 3 * 3600})
+    run(begin(replace(world.step("a"), pauses=True), world.step("b")))
+    assert world.done == ["a", "b"]
 
 
 def test_a_plan_that_does_not_fit_is_refused_at_once(
