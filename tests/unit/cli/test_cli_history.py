@@ -15,7 +15,9 @@ from meshwright import cluster
 from meshwright.cli import child
 from meshwright.errors import Exit, Unreachable
 from meshwright.project import Project
+from meshwright.promotion import kept
 from meshwright.records import configmaps, file
+from meshwright.release import Release, short
 
 AWAY = "laptop/another-boot/1/7/8"
 
@@ -219,3 +221,26 @@ def test_without_a_reason_none_is_passed(meshwright: Any, project: Project, monk
     monkeypatch.setattr("meshwright.cli.changing.run_deploy", run_deploy)
     meshwright("apply", "lab", "--yes")
     assert [set(each) for each in passed] == [{"approved"}]
+
+
+def test_what_changed_between_two_runs(run: Any, host: FakeTarget, session: FakeSession) -> None:
+    first, second = (Release({"istio": {"version": version}}) for version in ("1.30.2", "1.30.3"))
+    for number, release in ((1, first), (3, second)):
+        kept.keep(host, "lab", release)
+        file.append(host, "lab", started(number, release=release.digest), ended(number))
+    file.append(host, "lab", started(2), ended(2))
+    ran = run("history", "lab", "20261122-171003", "20261122-171001")
+    assert ran.code == Exit.OK, ran.err
+    lines = ran.out.splitlines()
+    ends = [f"20261122-17100{n}-abcdef ({short(each.digest)})" for n, each in ((1, first), (3, second))]
+    assert lines[0] == f"from {ends[0]} to {ends[1]}"
+    assert lines[1:3] == ["  ~ istio", "      version: 1.30.2 -> 1.30.3"]
+    assert [line.split()[0] for line in lines[5:]] == [f"20261122-17100{n}-abcdef" for n in (3, 2, 1)]
+    said = run("history", "lab", "20261122-171001", "20261122-171003", "--json").document
+    assert said["differences"][0]["changes"] == [{"what": "version", "before": "1.30.2", "after": "1.30.3"}]
+    none = run("history", "lab", "20261122-171001", "20261122-171002")
+    assert none.code == Exit.BAD_INPUT
+    assert "20261122-171002-abcdef has no release" in none.err
+    (host.project.root / ".meshwright" / "lab" / "releases.json").unlink()
+    assert "is no longer kept" in run("history", "lab", "20261122-171001", "20261122-171003").err
+    assert f"release  {first.digest}" in run("history", "lab", "20261122-171001").out
