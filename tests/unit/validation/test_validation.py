@@ -15,7 +15,6 @@ from fakes import FakeSession, FakeTarget
 from meshwright import applyset
 from meshwright.errors import BadInput, Forbidden, Unreachable
 from meshwright.kube import ApiError
-from meshwright.project import Project
 from meshwright.validation import RULES, Finding, Level, Validated
 
 FILE = "group_data/lab.yaml"
