@@ -147,11 +147,10 @@ def of_pods(pods: Iterable[Object], gateways: Callable[[Object], bool], owners: 
     for pod in pods:
         kind, name, obj = _keeper(pod, owners)
         namespace, own = _names(pod)
-        key = (kind, namespace, name) if kind in KINDS and obj is not None else (kind or "Pod", namespace, name or own)
-        if key[0] not in KINDS:
-            key = (key[0], namespace, own)  # named by its pod: that is what somebody has to look at
+        # What is not restarted is named by its pod: that is what somebody has to look at.
+        key = (kind, namespace, name) if kind in KINDS and obj is not None else (kind or "Pod", namespace, own)
         kept.setdefault(key, []).append(pod)
-        objects[key] = obj
+        objects[key] = obj if key[0] in KINDS else None
     return sorted(_workload(key, objects[key], kept[key], any(map(gateways, kept[key])), owners) for key in kept)
 
 
