@@ -131,8 +131,7 @@ def exposed(lab, addons):
     own = pki.make(DOMAIN, ca, ca=False, names=(f"*.{DOMAIN}",))
     client = pki.make("operator", ca, ca=False)
     data = {"tls.crt": own.pem, "tls.key": own.key_pem, "ca.crt": ca.pem}
-    encoded = {name: pki.b64(value) for name, value in data.items()}
-    lab.session.apply(pki.secret(SECRET, encoded, kind="kubernetes.io/tls"))
+    lab.session.apply(pki.secret(SECRET, data, kind="kubernetes.io/tls"))
     issuer = Issuer()
     hashed = base64.b64encode(hashlib.sha1(PASSWORD.encode()).digest()).decode()
     users = lab.driver.root / "addons.users"
@@ -147,14 +146,16 @@ def exposed(lab, addons):
         place = {"host": f"{name}.{DOMAIN}", "credential": SECRET, "authentication": way}
         text[name] = text[name].rstrip() + f"\n    exposure: {json.dumps(place)}\n"
     values.addons("".join(text.values()))
-    ran = apply(lab)
     pair = lab.driver.root / "client.pem"
     pair.write_text(client.pem + client.key_pem)
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     context.load_cert_chain(pair)
-    yield load(Project(lab.driver.root), "lab").env, issuer, context, ran
-    values.back()
+    try:
+        ran = apply(lab)
+        yield load(Project(lab.driver.root), "lab").env, issuer, context, ran
+    finally:
+        values.back()
 
 
 def knock(lab, exposed, name, wanted, *, headers=None, client=None):
