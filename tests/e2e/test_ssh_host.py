@@ -44,12 +44,13 @@ def test_tools_land_on_the_host_and_the_plan_is_empty(remote):
 
 def test_a_change_is_planned_and_made_through_the_host(lab, remote):
     lab.session.delete("apps/v1", "Deployment", "istio-egressgateway", "istio-system")
-    plan = remote.meshwright("plan", "remote").out
+    # Of one deploy: each question over SSH takes its time, and the plan of all is looked at above.
+    plan = remote.meshwright("plan", "remote", "istio").out
     assert "  + Deployment istio-system/istio-egressgateway" in plan.splitlines()
     done = remote.pyinfra("-y", "inventory/remote.py", "deploys/istio.py")
     assert done.code == 0, done.err
     assert lab.session.get("apps/v1", "Deployment", "istio-egressgateway", "istio-system") is not None
-    again = remote.meshwright("plan", "remote", "--detailed-exitcode")
+    again = remote.meshwright("plan", "remote", "istio", "--detailed-exitcode")
     assert again.code == 0, again.out
 
 
