@@ -8,11 +8,12 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from meshwright import applyset, cluster, crds, istio, manifests, objects, prerequisites, rendering, tools
+from meshwright import applyset, callers, cluster, crds, istio, manifests, objects, prerequisites, rendering, tools
 from meshwright.environment import Environment
 from meshwright.errors import MeshwrightError, Refused
 from meshwright.kube import ApiError, Session, wait
 from meshwright.plan import Action, Change, Compared, Plan, digest
+from meshwright.rendering.hosts import cluster_domain
 from meshwright.step import Step
 from meshwright.target import Target
 
@@ -113,10 +114,20 @@ def planned(
         desired,
         (*changes, *further),
         checked=len(objs) + len(further),
-        notes=(*left.values(), *told, *compared.notes),
+        notes=(*left.values(), *told, *_missed(session, env, objs, compared, further), *compared.notes),
         seen=compared.seen,
         objects=tuple(members),
     )
+
+
+def _missed(
+    session: Session, env: Environment, objs: Sequence[objects.Object], compared: Compared, further: Sequence[Change]
+) -> list[str]:
+    """Who of others names what this plan takes away."""
+    keys = [objects.key(change.payload) for change in compared.changes if change.action is Action.CHANGE]
+    gone = [change.payload for change in further if change.action is Action.DESTROY]
+    before = [*(compared.live[key] for key in keys if key in compared.live), *gone]
+    return callers.noted(session, before, objs, cluster_domain(env))
 
 
 def _credentials(

@@ -6,7 +6,7 @@ without requests may be the one that is needed tonight.
 """
 
 from meshwright.callers.asking import Ask, asks
-from meshwright.callers.leaving import KINDS, Still, still
+from meshwright.callers.leaving import KINDS, Still, noted, still
 from meshwright.callers.offers import Offers
 
-__all__ = ["KINDS", "Ask", "Offers", "Still", "asks", "still"]
+__all__ = ["KINDS", "Ask", "Offers", "Still", "asks", "noted", "still"]

@@ -8,9 +8,11 @@ from typing import Any
 
 from meshwright.callers.asking import Ask, asks, place
 from meshwright.callers.offers import Offers
+from meshwright.errors import Forbidden
+from meshwright.kube import Session
 from meshwright.matching import dig, items
 
-__all__ = ["KINDS", "Still", "still"]
+__all__ = ["KINDS", "Still", "noted", "still"]
 
 Object = dict[str, Any]
 
@@ -29,6 +31,7 @@ KINDS = (
 """The kinds of objects that name others or are named, as apiVersion and kind."""
 
 
+_MOST = 5
 # Where this is lost, so is what is a part of it, and is not said again: with how many of its words.
 _PART_OF = {"served": ("gateway", 2), "port": ("host", 1), "listener": ("parent", 2), "route": ("vhost", 1)}
 
@@ -92,3 +95,28 @@ def _named(obj: Object) -> set[tuple[str, str]]:
             found |= {(key, str(host)) for host in items(part, "hosts")}
     found.add(("host", str(dig(obj, "spec", "host"))))
     return found
+
+
+def noted(session: Session, before: Sequence[Object], after: Sequence[Object], domain: str) -> list[str]:
+    """Sentences for a plan: who else in the cluster names what `before` has and `after` no longer. The cluster is asked
+    only where something goes away; where it does not let us look, that is said."""
+    if not before:
+        return []
+    ours = {_key(obj) for obj in (*before, *after)}
+
+    def others() -> list[Object]:
+        listed = session.map(lambda kind: session.list(*kind), KINDS)
+        return [obj for objs in listed for obj in objs if _key(obj) not in ours]
+
+    try:
+        found = [
+            f"{each}, which goes away: it would be left without it" for each in still(before, after, others, domain)
+        ]
+    except Forbidden as error:
+        return [f"not verified: whether others name what goes away: {error.message}"]
+    more = [f"{len(found) - _MOST} more name what goes away: `meshwright validate ENV --cluster` lists them"]
+    return found[:_MOST] + (more if len(found) > _MOST else [])
+
+
+def _key(obj: Object) -> tuple[str, str, str, str]:
+    return str(obj["apiVersion"]).rpartition("/")[0], str(obj["kind"]), *place(obj)
