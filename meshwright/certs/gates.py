@@ -63,13 +63,9 @@ def hold(
     last: Position | None = None
     while True:
         text = ""
+        # The cluster may go away between the look and the nudge too.
         try:
             report, at = look()
-        except Forbidden:
-            raise
-        except Unreachable as error:
-            good_since, text = None, f"no answer: {error.message}"
-        else:
             looks, last = looks + 1, at
             if at.phase is not wanted:
                 raise Refused(
@@ -86,6 +82,10 @@ def hold(
                 good_since = now
             elif now - good_since >= pace.apart:
                 return Held(report, at, now - started, looks)
+        except Forbidden:
+            raise
+        except Unreachable as error:
+            good_since, text = None, f"no answer: {error.message}"
         if text and text != told:
             say(text)
             told = text

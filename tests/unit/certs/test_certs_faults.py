@@ -49,11 +49,11 @@ def midway(world: Any) -> Any:
         report = trust.verify(world.session, world.env, NOW)
         return report, phase.position(report, intended)
 
-    def gate(wanted: Phase, patience: float = 10) -> Held:
+    def gate(wanted: Phase, patience: float = 10, nudge: Any = lambda _report: None) -> Held:
         return hold(
             looked,
             wanted,
-            nudge=lambda _report: None,
+            nudge=nudge,
             say=lambda _text: None,
             pace=Pace(patience=patience),
             clock=world.clock,
@@ -142,6 +142,21 @@ def test_an_istiod_in_a_crash_loop(midway: Any) -> None:
         "istio-system/istiod-2": Unreachable("nothing listens at its port"),
     }
     held_by(midway, "istiod istio-system/istiod-2", Phase.BOTH_SIGN_OLD)
+
+
+def test_an_api_server_that_goes_away_between_a_look_and_the_nudge(midway: Any) -> None:
+    """It is asked again, as one that goes away at any other instant."""
+    midway.sign_new()
+    tried = []
+
+    def nudge(_report: Any) -> None:
+        tried.append(midway.clock.now)
+        if len(tried) == 1:
+            raise Unreachable("the API server gives no answer")
+
+    midway.clock.events = [(6.0, midway.follow)]
+    assert midway.gate(Phase.BOTH_SIGN_NEW, 30, nudge).position.stable
+    assert len(tried) > 1
 
 
 def test_the_rotator_writes_one_root_over_both(midway: Any) -> None:
