@@ -144,7 +144,12 @@ def _apply(target: Target, env: Environment, plan: Plan) -> None:
         by_addon.setdefault(addon_of.get((ref.kind, ref.name, ref.namespace or ""), _STEP), []).append(ref)
     failed = settling.settle(done.session, by_addon, timeout=env.addons.timeout, say=target.say)
     settling.gone(done.session, done.gone, timeout=env.addons.timeout, say=target.say)
-    taken.wait(target, env, done.session, done.applied, done.gone, done.before)
+    try:
+        taken.wait(target, env, done.session, done.applied, done.gone, done.before)
+    except Unverified as error:
+        if not failed:
+            raise
+        failed["the proxies"] = error.message
     for sentence in urls(target, env):
         target.say(sentence)
     if failed:
