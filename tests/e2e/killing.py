@@ -39,6 +39,12 @@ def kill(process: subprocess.Popen[str]) -> None:
     process.stdout.close()
 
 
+def stop(process: subprocess.Popen[str]) -> None:
+    """Stops `meshwright` and the pyinfra below it where they are: they hold what they hold, and do nothing."""
+    for pid in (process.pid, *(pid for pid in children(process.pid) if _is_pyinfra(pid))):
+        os.kill(pid, signal.SIGSTOP)
+
+
 def _is_pyinfra(pid: int) -> bool:
     try:
         return b"pyinfra" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
