@@ -95,20 +95,30 @@ def more_images(lab: Lab) -> Lab:
     return lab
 
 
-@pytest.fixture
-def scratch(lab: Lab) -> Iterator[str]:
-    """A namespace of the test's own, deleted afterwards."""
-    name = f"scratch-{os.getpid()}-{time.monotonic_ns() % 10**6}"
+def _namespace(lab: Lab, name: str) -> Iterator[str]:
     lab.session.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
     yield name
     lab.session.delete("v1", "Namespace", name)
+
+
+@pytest.fixture
+def scratch(lab: Lab) -> Iterator[str]:
+    """A namespace of the test's own, deleted afterwards."""
+    yield from _namespace(lab, f"scratch-{os.getpid()}-{time.monotonic_ns() % 10**6}")
+
+
+@pytest.fixture(scope="module")
+def space(lab: Lab, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A namespace for all tests of a file. One that goes away takes objects out of the next test's plan."""
+    stem = Path(request.path).stem.removeprefix("test_").replace("_", "-")
+    yield from _namespace(lab, f"{stem}-{os.getpid()}")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What breaks things on purpose comes after what looks at them whole, whatever the files are called."""
     first = ["test_bring_up", "test_ingress", "test_checks"]
     # The root of the mesh is changed and put back there.
-    last = ["test_certs_read", "test_repair", "test_faults", "test_kill", "test_destroy"]
+    last = ["test_certs_read", "test_certs_modes", "test_repair", "test_faults", "test_kill", "test_destroy"]
 
     def place(item: pytest.Item) -> tuple[int, int]:
         stem = Path(item.fspath).stem
