@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import click
 
 from meshwright import cluster
@@ -10,6 +12,9 @@ from meshwright.cli.output import Output
 from meshwright.errors import Exit, MeshwrightError
 
 __all__ = ["command"]
+
+# Of one rule; a mistake in a list of two thousand routes is made two thousand times.
+_MOST = 20
 
 
 @click.command(
@@ -34,8 +39,14 @@ def command(environment: str, live: bool, as_json: bool) -> int:
                 hint=f"`meshwright apply {environment} cluster` brings it up; without --cluster none is needed",
             )
         found = validate(hosts[0], loaded.env, session)
+    count: Counter[str] = Counter()
     errors, warnings = found.count(Level.ERROR), found.count(Level.WARNING)
-    lines = [line for finding in found.findings for line in (finding.line, f"  {finding.hint}")]
+    lines: list[str] = []
+    for finding in found.findings:
+        count[finding.rule] += 1
+        if count[finding.rule] <= _MOST:
+            lines += [finding.line, f"  {finding.hint}"]
+    lines += [f"{n - _MOST} more findings of {rule}: --json has them all" for rule, n in count.items() if n > _MOST]
     lines += [f"not looked at: {sentence}" for sentence in found.skipped]
     lines.append(
         f"{found.objects} objects looked at by {len(RULES)} rules: {_counted(errors, 'error')}, "

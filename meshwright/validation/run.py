@@ -56,7 +56,8 @@ def validate(target: Target, env: Environment, session: Session | None = None) -
     if session is None:
         world = World(env, things(env, [*own, *beside]), skipped)
         skipped.append(
-            "what others have put into the cluster, pods, and what its API server says: that takes --cluster"
+            "what others have put into the cluster, pods, and what its API server says (unknown fields of manifests, "
+            "CEL rules): that takes --cluster"
         )
     else:
         found = live.seen(session, env, own, skipped)

@@ -94,20 +94,25 @@ def test_istioctl_is_asked_about_what_would_be(example):
     assert [rule for rule, _ in said(found)].count("subset-missing") == 1
     assert not [rule for rule, _ in said(found) if rule == "IST0101"]
     assert not [sentence for sentence in found.document["not_looked_at"] if "istioctl" in sentence]
-    [policy] = [{
-        "apiVersion": "security.istio.io/v1",
-        "kind": "AuthorizationPolicy",
+    # A warning of istioctl's own about an object of a manifest, with the place where it stands.
+    patch = {"operation": "INSERT_BEFORE", "value": {"name": "envoy.filters.http.never"}}
+    filters = {
+        "apiVersion": "networking.istio.io/v1alpha3",
+        "kind": "EnvoyFilter",
         "metadata": {"name": "nobody", "namespace": "bookinfo"},
-        "spec": {"selector": {"matchLabels": {"app": "nobody"}}},
-    }]  # fmt: skip
+        "spec": {
+            "workloadSelector": {"labels": {"app": "nobody"}},
+            "configPatches": [{"applyTo": "HTTP_FILTER", "match": {"context": "SIDECAR_INBOUND"}, "patch": patch}],
+        },
+    }
     example.allow()
-    example.write(policy)
-    [finding] = validate(example, "--cluster").document["findings"]
-    assert (finding["rule"], finding["file"], finding["line"]) == ("IST0127", "manifests/validated/a.yaml", 1)
-    # Without a cluster nobody knows the pods.
-    alone = validate(example)
-    assert alone.document["findings"] == []
-    assert any("istioctl" in sentence for sentence in alone.document["not_looked_at"])
+    example.write(filters)
+    for words in ((), ("--cluster",)):
+        ran = validate(example, *words)
+        found = said(ran)["IST0151", "EnvoyFilter bookinfo/nobody"]
+        assert (found["file"], found["line"]) == ("manifests/validated/a.yaml", 1)
+        # Without a cluster nobody knows the pods.
+        assert any("istioctl" in sentence for sentence in ran.document["not_looked_at"]) == (not words)
 
 
 def test_who_still_names_what_goes_away(example, lab):
