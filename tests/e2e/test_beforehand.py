@@ -10,8 +10,7 @@ import subprocess
 import peers
 import pytest
 import yaml
-from owning import ISTIO, Owned, config, entry, lines
-from test_faults import one_sentence
+from owning import ISTIO, Owned, config, entry, lines, one_sentence
 
 from meshwright import cluster
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
-import sys
 import time
 
 import killing
 import pytest
-from owning import ISTIO, Owned, config, entry, lines
+from owning import ISTIO, Owned, config, entry, lines, reached, secret
 
 from meshwright import cluster, tools
 from meshwright.kube import rollout
@@ -28,24 +26,11 @@ def sleeper(name, namespace, image=IMAGE):
     return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec}
 
 
-def secret(name, namespace, text):
-    metadata = {"name": name, "namespace": namespace}
-    return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": {"password": text}}
-
-
 @pytest.fixture(scope="module")
 def own(lab, space):
     made = Owned(lab, "drifting")
     yield made
     made.clean()
-
-
-@pytest.fixture(scope="module")
-def space(lab):
-    name = f"drift-{os.getpid()}"
-    lab.session.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
-    yield name
-    lab.session.delete("v1", "Namespace", name)
 
 
 @pytest.fixture
@@ -174,7 +159,7 @@ def test_a_run_that_was_killed_is_told_from_drift_and_finished(own, space):
     own.applied()
     own.allow(pace=10)
     own.write(*(config(f"c{number}", space, k="2") for number in range(40)), config("new", space))
-    process = begin(own, lambda: own.session.get("v1", "ConfigMap", "c5", space)["data"]["k"] == "2")
+    process = own.begun(lambda: own.session.get("v1", "ConfigMap", "c5", space)["data"]["k"] == "2")
     killing.kill(process)
     ran = drift(own, "resources")
     assert (ran.code, lines(ran)[-1]) == (0, "Drift: 0 deleted, 0 changed; 41 objects checked.")
@@ -199,7 +184,7 @@ def test_a_run_that_was_killed_is_told_from_drift_and_finished(own, space):
 
 def test_a_run_that_was_killed_while_it_waited_is_waited_for_again(own, space):
     own.write(sleeper("slow", space, "meshwright.lab/stand-in/nowhere:1"))
-    process = begin(own, lambda: own.session.get("apps/v1", "Deployment", "slow", space) is not None)
+    process = own.begun(lambda: own.session.get("apps/v1", "Deployment", "slow", space) is not None)
     time.sleep(1)
     killing.kill(process)
     plan = own.plan("--detailed-exitcode")
@@ -207,11 +192,7 @@ def test_a_run_that_was_killed_while_it_waited_is_waited_for_again(own, space):
     assert lines(plan)[-1] == "Plan: 0 to add, 0 to change, 0 to destroy; to finish: resources."
     # Somebody mends it from outside as the next run waits: this one is not done before it is ready.
     process, journal = killing.begin(own.lab.driver, own.name, "resources")
-    deadline = time.monotonic() + 120
-    while "resources started" not in killing.steps(journal):
-        assert process.poll() is None, process.communicate()[0]
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    reached(process, lambda: "resources started" in killing.steps(journal))
     time.sleep(2)
     assert process.poll() is None, process.communicate()[0]
     body = {"spec": {"template": {"spec": {"containers": [{"name": "sleeper", "image": IMAGE}]}}}}
@@ -237,18 +218,3 @@ def test_a_converged_run_writes_nothing(own, space):
     ran = own.lab.driver.pyinfra("-y", f"inventory/{own.name}.py", "deploys/resources.py")
     assert ran.code == 0, ran.err
     assert versions() == before
-
-
-def own_apply(own):
-    return sys.executable, "-m", "meshwright", "apply", own.name, "resources", "--yes"
-
-
-def begin(own, there):
-    """Starts an apply; its process, once `there` says so."""
-    process = own.lab.driver.start(*own_apply(own))
-    deadline = time.monotonic() + 120
-    while not there():
-        assert process.poll() is None, process.communicate()[0]
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    return process

@@ -10,9 +10,8 @@ from urllib.parse import urlsplit
 
 import pytest
 from killing import kill
-from owning import ISTIO, Owned, config, entry, lines
+from owning import ISTIO, Owned, config, entry, kubeconfig_of, lines, one_sentence
 from relay import Relay
-from test_faults import kubeconfig_of, one_sentence
 
 from meshwright.kube import ApiError, wait
 
@@ -176,10 +175,8 @@ def test_two_operators_at_once_and_one_that_is_killed(lab, owned, scratch):
     finally:
         kill(process)
     there = len(owned.members())
-    started = time.monotonic()
     ran = other.apply()
     assert ran.code == 0, ran.err
-    assert time.monotonic() - started < 20
     assert "waiting" not in ran.err
     assert other.members() == ["theirs"]
     other.clean()

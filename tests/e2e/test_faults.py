@@ -10,41 +10,10 @@ import socket
 import time
 
 import pytest
-import yaml
 from killing import begin, steps
+from owning import environment_at, kubeconfig_of, one_sentence
 
 from meshwright import kube
-
-EXISTING = """
-cluster:
-  kind: existing
-  kubeconfig: {file}
-  context: {context}
-  {pins}
-istio:
-  version: 1.31-alpha.eed52ebb66ad
-  hub: meshwright.lab/istio
-"""
-
-
-def kubeconfig_of(lab):
-    return yaml.safe_load((lab.driver.root / ".meshwright" / "lab" / "kubeconfig").read_text())
-
-
-def environment_at(lab, name, document, pins="", protected=False):
-    """An environment `name` on an existing cluster, reached with this kubeconfig."""
-    file = lab.driver.home / f"{name}.kubeconfig"
-    file.write_text(yaml.safe_dump(document))
-    context = document["contexts"][0]["name"]
-    head = "protected: true\n" if protected else ""
-    lab.driver.add_environment(name, head + EXISTING.format(file=file, context=context, pins=pins))
-
-
-def one_sentence(ran):
-    """The error as it was printed; there is exactly one, and no traceback."""
-    assert "Traceback" not in ran.err + ran.out
-    [error] = [line for line in ran.err.splitlines() if line.startswith("error: ")]
-    return error
 
 
 def test_an_api_server_that_does_not_answer_is_not_an_empty_cluster(lab):

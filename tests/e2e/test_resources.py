@@ -7,29 +7,20 @@ from __future__ import annotations
 
 import html
 import json
-import os
 import random
 import re
-import sys
 import time
 
 import pytest
-import yaml
-from killing import kill, steps
-from test_faults import environment_at, kubeconfig_of, one_sentence
+from killing import begin, kill, steps
+from owning import ISTIO, Owned, config, lines, one_sentence, reached
 
-from meshwright import applyset, cluster, ingress, probe, tools
+from meshwright import cluster, ingress, probe, tools
 from meshwright.errors import Unreachable
 
-ISTIO = "networking.istio.io/v1"
 REVIEWS = "reviews.bookinfo.svc.cluster.local"
 SEED = 4
 MANY = 100
-
-
-def config(name, namespace, **data):
-    metadata = {"name": name, "namespace": namespace}
-    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
 
 
 def route(version):
@@ -45,91 +36,18 @@ def route(version):
     ]  # fmt: skip
 
 
-class Own:
-    """The environment, and the folder with its manifests."""
-
-    def __init__(self, lab, name):
-        self.lab, self.name = lab, name
-        self.session = lab.session
-        self.folder = lab.driver.root / "manifests" / name
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self.values = lab.driver.root / "group_data" / f"{name}.yaml"
-        environment_at(lab, name, kubeconfig_of(lab), *self.pins())
-        self.base = self.values.read_text()
-        self.allow(pace=None)
-
-    def pins(self):
-        return ()
-
-    def allow(self, **resources):
-        """Writes the environment's values."""
-        wanted = {"manifests": [f"manifests/{self.name}"], **resources}
-        self.values.write_text(self.base + yaml.safe_dump({"resources": wanted}))
-
-    def write(self, *objects, file="a.yaml"):
-        (self.folder / file).write_text(yaml.safe_dump_all(objects))
-
-    def plan(self, *words):
-        return self.lab.driver.meshwright("plan", self.name, "resources", *words)
-
-    def apply(self, *words):
-        return self.lab.driver.meshwright("apply", self.name, "resources", *words)
-
-    def applied(self):
-        """Applies; the second plan is empty."""
-        done = self.apply("--yes")
-        assert done.code == 0, done.err + done.out
-        again = self.plan("--detailed-exitcode")
-        assert again.code == 0, again.out
-        return done
-
-    def members(self, kind="ConfigMap", api="v1"):
-        label = f"applyset.kubernetes.io/part-of={applyset.identifier('resources-' + self.name)}"
-        return sorted(obj["metadata"]["name"] for obj in self.session.list(api, kind, labels=label, metadata_only=True))
-
-    def clean(self):
-        self.allow(manifests=[], allow_empty=True)
-        done = self.apply("--yes", *(("--saved", self.saved()) if self.pins() else ()))
-        assert done.code == 0, done.err
-
-    def saved(self):
-        assert self.plan("--out", f"{self.name}.json").code == 0
-        return f"{self.name}.json"
-
-
-class Guarded(Own):
-    """The same, protected."""
-
-    def pins(self):
-        found = self.lab.session.identity()
-        return f"uid: {found.uid}\n  ca_sha256: {found.ca_sha256}", True
-
-
 @pytest.fixture(scope="module")
 def own(lab):
-    made = Own(lab, "own")
+    made = Owned(lab, "own", timeout=300)
     yield made
     made.clean()
 
 
 @pytest.fixture(scope="module")
 def guarded(lab):
-    made = Guarded(lab, "guarded")
+    made = Owned(lab, "guarded", protected=True, timeout=300)
     yield made
     made.clean()
-
-
-@pytest.fixture(scope="module")
-def scratch(lab):
-    """A namespace for all of these tests: one that goes away takes objects out of the next test's plan."""
-    name = f"scratch-{os.getpid()}"
-    lab.session.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
-    yield name
-    lab.session.delete("v1", "Namespace", name)
-
-
-def lines(ran):
-    return [line.strip() for line in ran.out.splitlines()]
 
 
 def wait_for(version, lab):
@@ -167,15 +85,15 @@ def test_a_route_is_planned_applied_and_takes_the_traffic(own):
     assert wait_for("v3", own.lab) == "v3"
 
 
-def test_pyinfra_shows_and_does_the_same(own, scratch):
-    own.write(*route("v3"), config("by-pyinfra", scratch, k="v"))
+def test_pyinfra_shows_and_does_the_same(own, space):
+    own.write(*route("v3"), config("by-pyinfra", space, k="v"))
     dry = own.lab.driver.pyinfra("--dry", f"inventory/{own.name}.py", "deploys/resources.py")
     assert dry.code == 0
-    assert f"+ ConfigMap {scratch}/by-pyinfra" in dry.out + dry.err
+    assert f"+ ConfigMap {space}/by-pyinfra" in dry.out + dry.err
     done = own.lab.driver.pyinfra("-y", f"inventory/{own.name}.py", "deploys/resources.py")
     assert done.code == 0, done.err
     assert own.plan("--detailed-exitcode").code == 0
-    assert own.session.get("v1", "ConfigMap", "by-pyinfra", scratch)["data"] == {"k": "v"}
+    assert own.session.get("v1", "ConfigMap", "by-pyinfra", space)["data"] == {"k": "v"}
 
 
 def test_what_is_not_looked_at_is_told_with_the_nearest(own):
@@ -184,8 +102,8 @@ def test_what_is_not_looked_at_is_told_with_the_nearest(own):
     assert "the nearest is VirtualService/bookinfo/reviews" in one_sentence(ran)
 
 
-def test_kinds_in_order_a_crd_and_its_object_and_a_rollout_in_one_apply(own, scratch):
-    group = f"g{scratch.rpartition('-')[2]}.example.io"
+def test_kinds_in_order_a_crd_and_its_object_and_a_rollout_in_one_apply(own, space):
+    group = f"g{space.rpartition('-')[2]}.example.io"
     schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
     version = {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}
     names = {"kind": "Widget", "plural": "widgets"}
@@ -202,39 +120,39 @@ def test_kinds_in_order_a_crd_and_its_object_and_a_rollout_in_one_apply(own, scr
     }
     labels = {"app": "more"}
     deployment = {
-        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "more", "namespace": scratch},
+        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "more", "namespace": space},
         "spec": {
             "selector": {"matchLabels": labels},
             "template": {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "more", "image": image}]}},
         },
     }  # fmt: skip
-    widget = {"apiVersion": f"{group}/v1", "kind": "Widget", "metadata": {"name": "w", "namespace": scratch}}
-    own.write(*route("v3"), deployment, {**widget, "spec": {"size": 3}}, crd, config("c", scratch, k="v"))
+    widget = {"apiVersion": f"{group}/v1", "kind": "Widget", "metadata": {"name": "w", "namespace": space}}
+    own.write(*route("v3"), deployment, {**widget, "spec": {"size": 3}}, crd, config("c", space, k="v"))
     try:
         own.applied()
-        live = own.session.get("apps/v1", "Deployment", "more", scratch)
+        live = own.session.get("apps/v1", "Deployment", "more", space)
         assert live["status"]["readyReplicas"] == 1
-        assert own.session.get(f"{group}/v1", "Widget", "w", scratch)["spec"] == {"size": 3}
+        assert own.session.get(f"{group}/v1", "Widget", "w", space)["spec"] == {"size": 3}
         own.write(*route("v3"))
         own.applied()
-        assert own.session.get(f"{group}/v1", "Widget", "w", scratch) is None
+        assert own.session.get(f"{group}/v1", "Widget", "w", space) is None
         assert own.session.get("apiextensions.k8s.io/v1", "CustomResourceDefinition", f"widgets.{group}") is not None
     finally:
         own.session.delete("apiextensions.k8s.io/v1", "CustomResourceDefinition", f"widgets.{group}")
 
 
-def test_prune_is_shown_first_and_takes_only_its_own(own, scratch):
-    own.session.create(config("bystander", scratch, k="v"))
-    own.write(*route("v3"), config("a", scratch, k="v"), config("b", scratch, k="v"))
+def test_prune_is_shown_first_and_takes_only_its_own(own, space):
+    own.session.create(config("bystander", space, k="v"))
+    own.write(*route("v3"), config("a", space, k="v"), config("b", space, k="v"))
     own.applied()
-    own.write(*route("v3"), config("a", scratch, k="v"))
+    own.write(*route("v3"), config("a", space, k="v"))
     plan = own.plan()
-    assert f"- ConfigMap {scratch}/b  (no longer in the values)" in lines(plan)
+    assert f"- ConfigMap {space}/b  (no longer in the values)" in lines(plan)
     assert lines(plan)[-1] == "Plan: 0 to add, 0 to change, 1 to destroy."
-    assert own.session.get("v1", "ConfigMap", "b", scratch) is not None
+    assert own.session.get("v1", "ConfigMap", "b", space) is not None
     own.applied()
-    assert own.session.get("v1", "ConfigMap", "b", scratch) is None
-    assert own.session.get("v1", "ConfigMap", "bystander", scratch) is not None
+    assert own.session.get("v1", "ConfigMap", "b", space) is None
+    assert own.session.get("v1", "ConfigMap", "bystander", space) is not None
 
 
 def kubectl(own, *words, **environ):
@@ -246,36 +164,36 @@ def kubectl(own, *words, **environ):
     return done
 
 
-def test_what_was_changed_from_outside_is_shown_with_who(own, scratch):
-    own.write(*route("v3"), config("a", scratch, k="v"), config("b", scratch, k="v"))
+def test_what_was_changed_from_outside_is_shown_with_who(own, space):
+    own.write(*route("v3"), config("a", space, k="v"), config("b", space, k="v"))
     own.applied()
-    kubectl(own, "-n", scratch, "delete", "configmap", "b")
-    kubectl(own, "-n", scratch, "label", "configmap", "a", "theirs=1")
+    kubectl(own, "-n", space, "delete", "configmap", "b")
+    kubectl(own, "-n", space, "label", "configmap", "a", "theirs=1")
     plan = own.plan()
-    assert f"+ ConfigMap {scratch}/b" in lines(plan)
-    note = f"note: ConfigMap {scratch}/a: metadata.labels.theirs is of kubectl-label since 20"
+    assert f"+ ConfigMap {space}/b" in lines(plan)
+    note = f"note: ConfigMap {space}/a: metadata.labels.theirs is of kubectl-label since 20"
     assert any(line.startswith(note) for line in lines(plan))
     own.applied()
-    assert own.session.get("v1", "ConfigMap", "a", scratch)["metadata"]["labels"]["theirs"] == "1"
-    kubectl(own, "-n", scratch, "edit", "configmap", "a", KUBE_EDITOR="sed -i s/k:.v/k:\\ edited/")
-    assert own.session.get("v1", "ConfigMap", "a", scratch)["data"] == {"k": "edited"}
+    assert own.session.get("v1", "ConfigMap", "a", space)["metadata"]["labels"]["theirs"] == "1"
+    kubectl(own, "-n", space, "edit", "configmap", "a", KUBE_EDITOR="sed -i s/k:.v/k:\\ edited/")
+    assert own.session.get("v1", "ConfigMap", "a", space)["data"] == {"k": "edited"}
     plan = own.plan()
     assert plan.code == 0
-    assert f"~ ConfigMap {scratch}/a" in lines(plan)
+    assert f"~ ConfigMap {space}/a" in lines(plan)
     assert any(line.startswith("! data.k is of kubectl-edit since 20") for line in lines(plan))
 
 
-def test_another_managers_field_is_a_conflict_that_names_it_and_changes_nothing(own, scratch):
-    own.session.apply(config("theirs", scratch, k="theirs", same="v"), manager="somebody")
-    before = own.session.get("v1", "ConfigMap", "theirs", scratch)
-    own.write(*route("v3"), config("theirs", scratch, k="ours", same="v"), config("new", scratch, k="v"))
-    ran = own.apply("--yes")
+def test_another_managers_field_is_a_conflict_that_names_it_and_changes_nothing(own, space):
+    own.session.apply(config("theirs", space, k="theirs", same="v"), manager="somebody")
+    before = own.session.get("v1", "ConfigMap", "theirs", space)
+    own.write(*route("v3"), config("theirs", space, k="ours", same="v"), config("new", space, k="v"))
+    ran = own.apply()
     assert ran.code == 3
-    assert f"ConfigMap {scratch}/theirs: data.k is of somebody since 20" in one_sentence(ran)
+    assert f"ConfigMap {space}/theirs: data.k is of somebody since 20" in one_sentence(ran)
     assert "data.same" not in ran.err
     own.write(*route("v3"))
-    assert own.session.get("v1", "ConfigMap", "theirs", scratch) == before
-    assert own.session.get("v1", "ConfigMap", "new", scratch) is None
+    assert own.session.get("v1", "ConfigMap", "theirs", space) == before
+    assert own.session.get("v1", "ConfigMap", "new", space) is None
 
 
 @pytest.mark.parametrize(
@@ -292,7 +210,7 @@ def test_another_managers_field_is_a_conflict_that_names_it_and_changes_nothing(
 def test_what_cannot_be_right_is_refused_with_its_place_and_changes_nothing(own, objects, words):
     own.write(*objects, file="wrong.yaml")
     try:
-        for ran in (own.plan(), own.apply("--yes")):
+        for ran in (own.plan(), own.apply()):
             assert ran.code == 65
             assert words in one_sentence(ran)
             assert f"manifests/{own.name}/wrong.yaml:" in ran.err
@@ -301,12 +219,12 @@ def test_what_cannot_be_right_is_refused_with_its_place_and_changes_nothing(own,
     assert not {"x", "big"} & {obj["metadata"]["name"] for obj in own.session.list("v1", "ConfigMap", "default")}
 
 
-def test_a_kustomize_folder_is_built_with_the_environments_kubectl(own, scratch):
+def test_a_kustomize_folder_is_built_with_the_environments_kubectl(own, space):
     own.write(*route("v3"))
     folder = own.lab.driver.root / "manifests" / "built"
     folder.mkdir()
     (folder / "kustomization.yaml").write_text(
-        f"namespace: {scratch}\nconfigMapGenerator:\n- name: made\n  literals: [k=v]\n"
+        f"namespace: {space}\nconfigMapGenerator:\n- name: made\n  literals: [k=v]\n"
     )
     done = own.lab.driver.meshwright("apply", own.name, "tools", "--yes")
     assert done.code == 0, done.err
@@ -321,33 +239,33 @@ def test_a_kustomize_folder_is_built_with_the_environments_kubectl(own, scratch)
     assert own.members() == []
 
 
-def test_a_saved_plan_is_the_approval_of_a_protected_environment(guarded, scratch):
-    guarded.write(config("saved", scratch, k="v"))
-    assert guarded.apply("--yes").code == 64  # nobody is there to type its name
+def test_a_saved_plan_is_the_approval_of_a_protected_environment(guarded, space):
+    guarded.write(config("saved", space, k="v"))
+    assert guarded.apply().code == 64  # nobody is there to type its name
     file = guarded.saved()
     body = json.loads((guarded.lab.driver.root / file).read_text())
     assert body["cluster"] == guarded.session.identity().uid
     done = guarded.apply("--saved", file)
     assert done.code == 0, done.err
-    assert guarded.session.get("v1", "ConfigMap", "saved", scratch)["data"] == {"k": "v"}
+    assert guarded.session.get("v1", "ConfigMap", "saved", space)["data"] == {"k": "v"}
     assert guarded.plan("--detailed-exitcode").code == 0
 
 
-def test_a_stale_plan_is_refused_and_changes_nothing(guarded, scratch):
-    guarded.write(config("one", scratch, k="v"), config("two", scratch, k="v"))
+def test_a_stale_plan_is_refused_and_changes_nothing(guarded, space):
+    guarded.write(config("one", space, k="v"), config("two", space, k="v"))
     file = guarded.saved()
     # The files have changed since.
-    guarded.write(config("one", scratch, k="v"), config("two", scratch, k="new"))
+    guarded.write(config("one", space, k="v"), config("two", space, k="new"))
     ran = guarded.apply("--saved", file)
     assert ran.code == 3
     assert "is stale: what resources would do has changed" in one_sentence(ran)
     # Somebody else has done a part of it.
-    guarded.write(config("one", scratch, k="v"), config("two", scratch, k="v"))
-    guarded.session.apply(config("two", scratch, k="v"), manager="somebody")
+    guarded.write(config("one", space, k="v"), config("two", space, k="v"))
+    guarded.session.apply(config("two", space, k="v"), manager="somebody")
     ran = guarded.apply("--saved", file)
     assert ran.code == 3
     assert "is stale: what resources would do has changed" in one_sentence(ran)
-    assert guarded.session.get("v1", "ConfigMap", "one", scratch) is None
+    assert guarded.session.get("v1", "ConfigMap", "one", space) is None
     # For another environment it is none.
     ran = guarded.lab.driver.meshwright("apply", "own", "resources", "--saved", file)
     assert ran.code == 3
@@ -359,49 +277,32 @@ def test_a_stale_plan_is_refused_and_changes_nothing(guarded, scratch):
     assert "is not as it was saved" in one_sentence(ran)
 
 
-def test_an_object_of_another_environment_is_not_taken_from_it(own, guarded, scratch):
-    guarded.write(config("shared", scratch, k="v"))
+def test_an_object_of_another_environment_is_not_taken_from_it(own, guarded, space):
+    guarded.write(config("shared", space, k="v"))
     assert guarded.apply("--saved", guarded.saved()).code == 0
-    own.write(*route("v3"), config("shared", scratch, k="v"))
-    ran = own.apply("--yes")
+    own.write(*route("v3"), config("shared", space, k="v"))
+    ran = own.apply()
     assert ran.code == 3
-    assert f"ConfigMap {scratch}/shared: another ApplySet keeps it, meshwright/resources-guarded" in one_sentence(ran)
+    assert f"ConfigMap {space}/shared: another ApplySet keeps it, meshwright/resources-guarded" in one_sentence(ran)
 
 
-def begin(own):
-    """Starts an apply; the process and its journal."""
-    runs = own.lab.driver.root / ".meshwright" / own.name / "runs"
-    before = set(runs.glob("*.jsonl"))
-    process = own.lab.driver.start(sys.executable, "-m", "meshwright", "apply", own.name, "resources", "--yes")
-    deadline = time.monotonic() + 60
-    while not (new := set(runs.glob("*.jsonl")) - before):
-        assert process.poll() is None, process.communicate()[0]
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    return process, new.pop()
-
-
-def test_killed_three_times_among_a_hundred_objects_the_next_run_finishes(own, scratch, record_property):
-    own.write(*route("v3"), config("old", scratch, k="v"))
+def test_killed_three_times_among_a_hundred_objects_the_next_run_finishes(own, space, record_property):
+    own.write(*route("v3"), config("old", space, k="v"))
     own.applied()
     own.allow(pace=40)  # so that there is an instant between two writes
-    many = [config(f"many-{number}", scratch, k="v") for number in range(MANY)]
+    many = [config(f"many-{number}", space, k="v") for number in range(MANY)]
     own.write(*route("v3"), *many)
     chance = random.Random(SEED)
     for first in (1, 34, 67):
         wanted = chance.randint(first, first + 30)
-        process, journal = begin(own)
-        deadline = time.monotonic() + 120
-        while len(own.members()) - 1 < wanted:
-            assert process.poll() is None, process.communicate()[0]
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        process, journal = begin(own.lab.driver, own.name, "resources")
+        reached(process, lambda wanted=wanted: len(own.members()) - 1 >= wanted)
         kill(process)
         there = len(own.members()) - 1
         record_property("killed after", there)
         print(f"killed: {steps(journal)[-1]}, with {there} of {MANY} objects made")
         assert wanted <= there < MANY
-        assert own.session.get("v1", "ConfigMap", "old", scratch) is not None
+        assert own.session.get("v1", "ConfigMap", "old", space) is not None
         plan = own.plan()
         assert lines(plan)[-1] == f"Plan: {MANY - there} to add, 0 to change, 1 to destroy; to finish: resources."
     own.allow(pace=None)
@@ -418,7 +319,7 @@ def test_killed_three_times_among_a_hundred_objects_the_next_run_finishes(own, s
 def test_an_empty_set_is_refused_until_it_is_allowed(own):
     assert own.members("VirtualService", ISTIO) == ["reviews"]
     own.allow(manifests=[])
-    for ran in (own.plan(), own.apply("--yes")):
+    for ran in (own.plan(), own.apply()):
         assert ran.code == 3
         assert "would delete all 2 objects of resources-own" in one_sentence(ran)
     assert own.members("VirtualService", ISTIO) == ["reviews"]

@@ -5,20 +5,12 @@ from __future__ import annotations
 import base64
 import gzip
 import json
-import os
-import sys
-import time
 
 import pytest
 from killing import kill
-from owning import ISTIO, Owned, config, entry, lines
+from owning import ISTIO, Owned, config, entry, lines, secret
 
 WORD = "correct-horse-battery-staple"
-
-
-def secret(name, namespace, text):
-    metadata = {"name": name, "namespace": namespace}
-    return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": {"password": text}}
 
 
 @pytest.fixture(scope="module")
@@ -26,14 +18,6 @@ def own(lab, space):
     made = Owned(lab, "rolling")
     yield made
     made.clean()
-
-
-@pytest.fixture(scope="module")
-def space(lab):
-    name = f"rollback-{os.getpid()}"
-    lab.session.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
-    yield name
-    lab.session.delete("v1", "Namespace", name)
 
 
 def rollback(own, *words):
@@ -121,12 +105,8 @@ def test_a_rollback_that_was_killed_is_gone_on_with(own, space, three):
     own.write(*many)
     own.applied()
     own.allow(pace=10)
-    process = own.lab.driver.start(sys.executable, "-m", "meshwright", "rollback", own.name, "--to", three[0], "--yes")
-    deadline = time.monotonic() + 120
-    while own.session.get("v1", "ConfigMap", "many-35", space) is not None:
-        assert process.poll() is None, process.communicate()[0]
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    back = ("rollback", own.name, "--to", three[0], "--yes")
+    process = own.begun(lambda: own.session.get("v1", "ConfigMap", "many-35", space) is None, *back)
     kill(process)
     drift = own.lab.driver.meshwright("drift", own.name, "resources")
     assert drift.code == 0, drift.out
@@ -143,12 +123,7 @@ def test_a_rollback_that_was_killed_is_gone_on_with(own, space, three):
 def test_an_apply_that_was_killed_is_undone(own, space, three):
     own.allow(pace=10)
     own.write(*(config(f"new-{number}", space, text="1") for number in range(40)))
-    process = own.lab.driver.start(sys.executable, "-m", "meshwright", "apply", own.name, "resources", "--yes")
-    deadline = time.monotonic() + 120
-    while own.session.get("v1", "ConfigMap", "new-5", space) is None:
-        assert process.poll() is None, process.communicate()[0]
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    process = own.begun(lambda: own.session.get("v1", "ConfigMap", "new-5", space) is not None)
     kill(process)
     own.allow(pace=None)
     done = rollback(own, "--yes")

@@ -8,8 +8,7 @@ import time
 from contextlib import contextmanager
 
 import pytest
-from test_faults import one_sentence
-from test_resources import Own
+from owning import Owned, one_sentence
 
 from meshwright import envoys, istiods, taken
 from meshwright.errors import Exit, Unverified
@@ -225,27 +224,25 @@ def connected(mesh):
 @pytest.fixture
 def own(lab, mesh):
     """An environment with manifests of its own on the lab's cluster; nothing of it is left."""
-    made = Own(lab, f"taken{time.monotonic_ns() % 10**6}")
+    made = Owned(lab, f"taken{time.monotonic_ns() % 10**6}", timeout=300)
     yield made
-    made.allow(allow_empty=True)
-    made.write()
-    assert made.apply("--yes").code == 0
+    made.clean()
 
 
 def test_an_apply_ends_when_the_proxies_have_taken_it(own):
     own.write(virtual_service())
-    done = own.apply("--yes")
+    done = own.apply()
     assert done.code == 0, done.out + done.err
     assert re.search(r"taken by 6 of 6 proxies, 1 istiod, \d+\.\d s", done.out + done.err)
     own.write(virtual_service(), envoy_filter(stat_prefix=""))
-    refused = own.apply("--yes")
+    refused = own.apply()
     assert refused.code == Exit.UNVERIFIED
     error = one_sentence(refused)
     assert "refused the configuration: bookinfo/ratings" in error
     assert "StatPrefix" in error
     # The same again is no excuse: it is not finished.
     assert own.plan("--detailed-exitcode").code == Exit.CHANGES
-    again = own.apply("--yes")
+    again = own.apply()
     assert again.code == Exit.UNVERIFIED
     assert re.search(r"refused the configuration \(whether .* not finished\): bookinfo/ratings", one_sentence(again))
     own.write(virtual_service(), envoy_filter())
