@@ -14,8 +14,8 @@ from pydantic import BeforeValidator, Field, PrivateAttr
 from meshwright.environment.addons import Addons
 from meshwright.environment.base import Model
 from meshwright.environment.certs import Certs
-from meshwright.environment.hosts import AnyHost, Host
 from meshwright.environment.gateway_api import GatewayApiCrds
+from meshwright.environment.hosts import AnyHost, Host
 from meshwright.environment.limits import Limits
 from meshwright.environment.maintenance import Windows
 from meshwright.environment.problems import Path

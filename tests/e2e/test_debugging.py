@@ -153,5 +153,6 @@ def test_what_an_envoy_counts(lab, gateway):
     [upstream] = [one for one in proxy["upstreams"] if one["upstream"] == "productpage.bookinfo:9080"]
     assert upstream["requests"] >= 1
     assert upstream["hosts"][0]["pod"].startswith("bookinfo/productpage-v1-")
+    # The lab's proxies keep one counter of each upstream, and it is not one of retries.
     assert upstream["counters"] is None
     assert "not counted" in ran.err
