@@ -8,75 +8,31 @@ from __future__ import annotations
 
 import base64
 import datetime as dt
-import threading
-import time
-import urllib.request
-from collections import Counter
 
 import pki
 import pytest
+from leaks import Needles
+from load import fresh_handshakes, running
+from rooted import (
+    NAMESPACE,
+    bad,
+    bookinfo_hosts,
+    certs,
+    folder_of,
+    in_order,
+    looked,
+    nudge,
+    page_load,
+    restart_istiod,
+    until,
+)
 
-from meshwright import envoys, ingress, probe
+from meshwright import envoys
 from meshwright.certs import trust
 from meshwright.certs.certificate import bundle
 from meshwright.certs.phase import STANDBY
-from meshwright.check import State
-from meshwright.kube import wait
 
-NAMESPACE = "istio-system"
 ADMISSION = "admissionregistration.k8s.io/v1"
-
-
-def certs(lab, *words):
-    """A command of `meshwright certs`: exit code and document."""
-    done = lab.driver.meshwright("certs", words[0], "lab", *words[1:], "--json")
-    return done.code, done.document
-
-
-def bad(document):
-    return {each["subject"]: each["detail"] for each in document["findings"] if each["state"] != "ok"}
-
-
-def looked(lab):
-    """One look in this process, as `meshwright certs verify` has it: what lags, and the document."""
-    report = trust.verify(lab.session, lab.env, dt.datetime.now(dt.UTC))
-    return {each.subject for each in report.laggards if each.state is not State.WARNING}, report.as_json()
-
-
-def in_order(lab, seconds=150):
-    """Waits until everything trusts and presents the same."""
-    deadline = time.monotonic() + seconds
-    while True:
-        lagging, document = looked(lab)
-        if not lagging:
-            return document
-        assert time.monotonic() < deadline, bad(document)
-        nudge(lab)
-        time.sleep(2)
-
-
-def nudge(lab):
-    """Makes every kubelet look at the Secrets and ConfigMaps of its pods at once, by an annotation on them."""
-    stamp = {"metadata": {"annotations": {"meshwright-test/at": str(time.time())}}}
-    for pod in lab.session.list("v1", "Pod"):
-        if pod["metadata"]["namespace"] != "kube-system":
-            lab.session.patch("v1", "Pod", pod["metadata"]["name"], pod["metadata"]["namespace"], body=stamp)
-
-
-def restart_istiod(lab):
-    stamp = {"meshwright-test/restarted": str(time.time())}
-    body = {"spec": {"template": {"metadata": {"annotations": stamp}}}}
-    lab.session.patch("apps/v1", "Deployment", "istiod", NAMESPACE, body=body)
-    wait.ready(lab.session, [wait.Ref("Deployment", "istiod", NAMESPACE)], timeout=120)
-    # The one before it is still on its way out, and still answers.
-    until(lambda: len(lab.session.list("v1", "Pod", NAMESPACE, labels="app=istiod")) == 1)
-
-
-def until(holds, seconds=60):
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, "it did not come about"
-        time.sleep(0.3)
 
 
 def scripts_check_root(lab):
@@ -264,6 +220,7 @@ def plugged(lab):
         yield root, middle, said
     finally:
         lab.session.delete("v1", "Secret", "cacerts", NAMESPACE)
+        lab.session.delete("v1", "Secret", STANDBY, NAMESPACE)
         restart_istiod(lab)
         in_order(lab)
 
@@ -355,50 +312,32 @@ def test_one_that_does_not_follow_a_new_root(lab, plugged, laggard):
     assert (code, document["phase"]) == (0, "rest")
 
 
+def follows(lab, laggard):
+    """Whether everything but the laggard has followed."""
+    nudge(lab)
+    lagging, _ = looked(lab)
+    return lagging == {f"proxy {laggard}"}
+
+
+# Changing the root
+
+
 @pytest.fixture
-def load(lab):
-    """Requests through the gateway for as long as the test runs, a new mTLS connection for each hop of each. Gives the
-    answers, counted."""
-    strict = {"apiVersion": "security.istio.io/v1", "kind": "PeerAuthentication"}
-    fresh = {"apiVersion": "networking.istio.io/v1", "kind": "DestinationRule"}
-    pool = {"connectionPool": {"http": {"maxRequestsPerConnection": 1}}}
-    host = f"*.{lab.env.bookinfo.namespace}.svc.cluster.local"
-    named = {"metadata": {"name": "load", "namespace": NAMESPACE}}
-    lab.session.create({**strict, **named, "spec": {"mtls": {"mode": "STRICT"}}})
-    lab.session.create({**fresh, **named, "spec": {"host": host, "trafficPolicy": pool}})
-    url = f"http://{ingress.address(lab.target, lab.env).authority}/productpage"
-    answers, ended = Counter(), threading.Event()
-
-    def ask():
-        while not ended.is_set():
-            try:
-                answers[urllib.request.urlopen(url, timeout=10).status] += 1
-            except OSError as error:
-                answers[getattr(error, "code", str(error))] += 1
-
-    until(lambda: probe.get(lab.target, url).status == 200)
-    threads = [threading.Thread(target=ask) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    yield answers
-    ended.set()
-    for thread in threads:
-        thread.join(15)
-    for each in (strict, fresh):
-        lab.session.delete(each["apiVersion"], each["kind"], "load", NAMESPACE)
+def load(lab, plugged):
+    """Requests through the gateway, a new mTLS connection for each hop of each, for as long as the test runs."""
+    with fresh_handshakes(lab.session, NAMESPACE, bookinfo_hosts(lab)), running(page_load(lab)) as load:
+        in_order(lab)
+        yield load
 
 
 def test_a_change_and_back_without_losing_a_request(lab, plugged, load):
     """From one plugged-in CA to another and all the way back, while everything runs: each phase is read back from the
     cluster, each gate is waited for, nothing is restarted, and nobody notices."""
-    in_order(lab)
     other = pki.make("Other Root")
     below = pki.make("Other Int", other, days=(-1, 400))
-    folder = lab.driver.root / "other ca"
-    folder.mkdir(exist_ok=True)
-    for name, text in pki.plugged(below, other)["data"].items():
-        (folder / name).write_bytes(base64.b64decode(text))
-    to = f"cacerts:{folder.name}"
+    own = lab.session.get("v1", "Secret", "istio-ca-secret", NAMESPACE)["data"]["ca-key.pem"]
+    keys = Needles(own=base64.b64decode(own).decode(), old=plugged[1].key_pem, new=below.key_pem)
+    to = folder_of(lab, below, other, "other ca")
     done = lab.driver.meshwright("certs", "transition", "lab", "--to", to, "--yes", "--json")
     assert done.code == 0, done.err
     assert done.document["summary"] == {**done.document["summary"], "add": 1, "change": 3, "destroy": 0}
@@ -416,23 +355,14 @@ def test_a_change_and_back_without_losing_a_request(lab, plugged, load):
     code, document = certs(lab, "status")
     assert (code, document["phase"]) == (0, "rest")
     assert lab.session.get("v1", "Secret", STANDBY, NAMESPACE) is None
-    assert set(load) == {200}, load
-    assert load[200] > 300
-    said = done.out + done.err + back.out + back.err
-    assert "restarting" not in said
-    written = [path.read_text(errors="replace") for path in (lab.driver.root / ".meshwright" / "lab").rglob("*.json*")]
-    for key in (below.key_pem.splitlines()[1], plugged[1].key_pem.splitlines()[1]):
-        assert key not in said
-        assert not any(key in text for text in written)
+    assert load.lost() == []
+    assert load.between()[""] > 300
+    text = done.out + done.err + back.out + back.err
+    assert "restarting" not in text
+    assert keys.within(text.encode()) == []
+    assert keys.below(lab.driver.root / ".meshwright" / "lab") == []
 
 
 def seen_twice(ran):
     """The phases whose gates held, in order."""
     return [line.split(":")[0].strip() for line in ran.err.splitlines() if "seen twice after" in line]
-
-
-def follows(lab, laggard):
-    """Whether everything but the laggard has followed."""
-    nudge(lab)
-    lagging, _ = looked(lab)
-    return lagging == {f"proxy {laggard}"}

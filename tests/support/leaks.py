@@ -78,9 +78,10 @@ def _needles(pem: str) -> Iterator[bytes]:
         yield from _base64(raw[: size if size <= _LENGTH * 2 else _LENGTH * 2])
     for kind in _FORMATS:
         lines = key.private_bytes(Encoding.PEM, kind, NoEncryption()).split(b"\n")
-        # Of an RSA key the first lines are its modulus, which is public; of an EC key the last its point.
-        secret_lines = lines[len(lines) // 2 : -3] if isinstance(key, rsa.RSAPrivateKey) else lines[1:2]
-        for line in secret_lines:
+        # Of an RSA key the first lines are its modulus, which is public; of an EC key the last its point, and what
+        # stands before its number is the same in all keys.
+        of_ec = [lines[1][10:]] if kind is PrivateFormat.TraditionalOpenSSL else [lines[2][:26]]
+        for line in lines[len(lines) // 2 : -3] if isinstance(key, rsa.RSAPrivateKey) else of_ec:
             yield from _base64(line)
 
 

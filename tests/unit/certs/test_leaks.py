@@ -57,7 +57,8 @@ def test_what_is_public_is_not_a_key() -> None:
     for made in (EC, RSA):
         public = made.certificate.x509.public_bytes
         assert needles.within(made.pem.encode() + public(Encoding.DER) + base64.b64encode(made.pem.encode())) == []
-    assert needles.within(other.key_pem.encode()) == []
+    for made in (other, make("rsa", key=rsa.generate_private_key(public_exponent=65537, key_size=2048))):
+        assert not [form for form, data in forms(made).items() if needles.within(data)]
 
 
 @pytest.mark.parametrize("way", ["argv", "environ", "deleted file", "file"])
