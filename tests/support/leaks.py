@@ -72,8 +72,8 @@ def _needles(pem: str) -> Iterator[bytes]:
     for number in numbers:
         raw = number.to_bytes((number.bit_length() + 7) // 8, "big")
         yield raw[:_LENGTH]
-        yield raw.hex()[: 2 * _LENGTH].encode()
-        yield raw.hex()[: 2 * _LENGTH].upper().encode()
+        yield raw.hex()[2 : 2 * _LENGTH].encode()
+        yield raw.hex()[2 : 2 * _LENGTH].upper().encode()
         yield str(number)[: 2 * _LENGTH].encode()
         yield from _base64(raw[: size if size <= _LENGTH * 2 else _LENGTH * 2])
     for kind in _FORMATS:
