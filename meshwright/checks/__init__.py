@@ -45,8 +45,7 @@ CHECKS: tuple[Check, ...] = (
 WHEN_ASKED: tuple[Check, ...] = (*addons.CHECKS, *telemetry.CHECKS)
 """Those of groups that are made only when somebody names them: a deploy of its own brings up what they look at."""
 
-_ALL = (*CHECKS, *WHEN_ASKED)
-GROUPS: tuple[str, ...] = tuple(dict.fromkeys(each.group for each in _ALL))
+GROUPS: tuple[str, ...] = tuple(dict.fromkeys(each.group for each in (*CHECKS, *WHEN_ASKED)))
 """The groups, in order."""
 
 _PATIENCE = 6.0
@@ -57,11 +56,12 @@ def chosen(groups: Sequence[str]) -> list[Check]:
     """The checks of `groups` and those that they need, in order; no groups: all but those that are made when asked."""
     if not groups:
         return list(CHECKS)
+    known = [*CHECKS, *WHEN_ASKED]
     wanted: set[str] = set()
-    for each in reversed(_ALL):
+    for each in reversed(known):
         if each.group in groups or each.anchor in wanted:
             wanted |= {each.anchor, *each.needs}
-    return [each for each in _ALL if each.anchor in wanted]
+    return [each for each in known if each.anchor in wanted]
 
 
 def counts(results: Sequence[check.Result]) -> dict[str, int]:

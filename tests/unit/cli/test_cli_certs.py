@@ -131,7 +131,7 @@ def test_a_transition_shows_its_phases(run: Any, changing: Any) -> None:
     ]
     assert "in mode live it takes about: P1" in ran.out
     document = run("certs", "transition", "lab", "--to", "new-self-signed", "--plan", "--json").document
-    assert (document["summary"]["add"], document["summary"]["change"]) == (1, 3)
+    assert (document["summary"]["add"], document["summary"]["change"]) == (1, 4)
     assert run("certs", "transition", "lab").code == Exit.USAGE
     assert run("certs", "transition", "lab", "--to", "frob").code == Exit.BAD_INPUT
     assert run("certs", "rollback", "lab").code == Exit.ERROR
