@@ -113,7 +113,7 @@ hold = _step("check", lambda: CHECKS, some=True)
 def made(group: str) -> Step:
     """The step that makes the checks of one group alone, those that they need left out: for the end of the deploy that
     brings up what the group looks at. Nothing is looked at where none of them applies."""
-    own = [each for each in _ALL if each.group == group]
+    own = [each for each in (*CHECKS, *WHEN_ASKED) if each.group == group]
     anchors = {each.anchor for each in own}
     kept = [replace(each, needs=tuple(need for need in each.needs if need in anchors)) for each in own]
     return _step(f"check {group}", lambda: kept, some=False)
