@@ -1,15 +1,20 @@
-"""Credentials on a real mesh: a renewal as its clients see it, and the word of cert-manager (#5)."""
+"""Credentials and references on a real mesh: renewal seen by clients, the word of cert-manager, and that no key and no
+password gets into any output or file (#5, #7)."""
 
 from __future__ import annotations
 
 import base64
 import datetime as dt
+import secrets
 import threading
 import time
 
 import pki
+import pyrage
 import pytest
+import yaml
 from cryptography import x509
+from leaks import Needles
 from outside import DEADLINE, Example, Outside
 
 from meshwright.renewals import CERT_MANAGER
@@ -159,3 +164,70 @@ def test_cert_managers_word_is_in_the_plan(example):
         example.has(GATEWAY.replace("SIMPLE, credentialName: credentials", "PASSTHROUGH"))
         example.session.delete("apiextensions.k8s.io/v1", "CustomResourceDefinition", f"certificates.{CERT_MANAGER}")
         example.session.forget_kinds()
+
+
+def test_no_key_and_no_password_is_in_any_output_or_file(example, tmp_path):
+    """A run with references of each kind that needs no server; the real sops and Vault have tests of their own."""
+    driver = example.lab.driver
+    vault, private = driver.root / "sealed", pki.make(HOST, ca=False, names=(HOST,))
+    vault.mkdir(exist_ok=True)
+    identity = pyrage.x25519.Identity.generate()
+    password, variable = secrets.token_urlsafe(30), secrets.token_urlsafe(30)
+    (vault / "id.txt").write_text(str(identity))
+    (vault / "c.crt").write_text(private.pem)
+    (vault / "c.key.age").write_bytes(pyrage.encrypt(private.key_pem.encode(), [identity.to_public()]))
+    (vault / "password").write_text(password)
+    driver.environ["CREDENTIALS_TEST"] = variable
+    values = (
+        GATEWAY
+        + """\
+  credentials:
+    istio-system/credentials:
+      kind: reference
+      certificate: {file: sealed/c.crt}
+      key: {age: sealed/c.key.age, identity: sealed/id.txt}
+  secrets:
+    bookinfo/by-reference:
+      data:
+        password: {file: sealed/password}
+        variable: {env: CREDENTIALS_TEST}
+"""
+    )
+    try:
+        example.values.write_text(example.base + values + "  allow_empty: true\n")
+        said = [
+            driver.meshwright("env", "show", "credentials", "--json"),
+            driver.meshwright("validate", "credentials", "--cluster", "--json"),
+            example.plan(), example.plan("--json"), example.plan("--out", "credentials.plan"),
+            example.apply("--json"), example.plan("--json"),
+            driver.meshwright("drift", "credentials", "--json"),
+        ]  # fmt: skip
+        said.append(driver.pyinfra("-vvv", "--debug", "--dry", "inventory/credentials.py", "deploys/resources.py"))
+        found = example.session.get("v1", "Secret", "by-reference", "bookinfo")
+        assert base64.b64decode(found["data"]["password"]).decode() == password
+        assert base64.b64decode(found["data"]["variable"]).decode() == variable
+        example.session.patch(
+            "v1", "Secret", "by-reference", "bookinfo", body={"data": {"extra": "eA=="}},
+            content_type="application/merge-patch+json",
+        )  # fmt: skip
+        said += [driver.meshwright("drift", "credentials"), example.plan()]
+        (vault / "password").write_text(password + "2")
+        said += [driver.pyinfra("-y", "-vvv", "--debug", "inventory/credentials.py", "deploys/resources.py")]
+        said += [driver.meshwright("history", "credentials", "--json")]
+        said += [driver.meshwright("rollback", "credentials", "--plan", "--json")]
+    finally:
+        del driver.environ["CREDENTIALS_TEST"]
+    codes = [(ran.code, ran.err[-300:]) for ran in said]
+    # One is a drift, if it is counted as one: somebody has added a key.
+    assert [code for number, (code, _) in enumerate(codes) if number != 9] == [0] * 13, codes
+    needles = Needles(key=private.key_pem)
+    words = [password, variable, str(identity)]
+    forms = [form for word in words for form in (word, base64.b64encode(word.encode()).decode())]
+    written = [path for top in (driver.root, driver.home) for path in top.rglob("*") if path.is_file()]
+    kept = [path for path in written if vault not in path.parents and path.stat().st_size < 8 * 1024 * 1024]
+    assert any("records" in str(path) for path in kept)
+    texts = {f"answer {number}": (ran.out + ran.err).encode() for number, ran in enumerate(said)}
+    texts |= {str(path): path.read_bytes() for path in kept}
+    texts["ConfigMaps"] = yaml.safe_dump(example.session.list("v1", "ConfigMap", "meshwright")).encode()
+    assert [name for name, text in texts.items() if needles.within(text)] == []
+    assert [name for name, text in texts.items() if any(form.encode() in text for form in forms)] == []
