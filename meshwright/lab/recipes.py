@@ -98,9 +98,7 @@ def all_images(target: Target) -> list[Image]:
             )
             for application in BOOKINFO
         ),
-        image(
-            "meshwright.lab/prometheus:2.42", "prometheus", files=(lab / "apps" / "prometheus.py",), bundle="addons"
-        ),
+        image("meshwright.lab/prometheus:2.42", "prometheus", files=(lab / "apps" / "prometheus.py",), bundle="addons"),
         *(
             image(f"{stand_in}/{name}:1", recipe, files=(lab / "apps" / f"{recipe}.py",), bundle="addons")
             for name, recipe in (

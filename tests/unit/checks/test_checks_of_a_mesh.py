@@ -190,7 +190,7 @@ def test_what_is_broken_is_found(
 
 
 def test_every_check_that_asks_the_cluster_can_break() -> None:
-    """The table above has each check at least once, so that none is true whatever happens; some have their own files."""
+    """The table has each check at least once, so that none is true whatever happens; some have files of their own."""
     credentials = {"credential-lasts", "credential-renewed"}
     here = {row[0] for row in BROKEN} | {"cluster-identity", "rate-limits", *credentials}
     from meshwright import checks
