@@ -33,7 +33,7 @@ unit: .venv/ready ## Tests without a cluster
 	.venv/bin/python -m pytest tests/unit -n auto
 
 e2e: .venv/ready ## Tests on a real mesh in the lab (builds the lab where it is missing)
-	.venv/bin/python -m pytest tests/e2e -v
+	.venv/bin/python -m pytest tests/e2e -v --durations=25
 
 bench: .venv/ready ## Figures for docs/benchmarks.md
 	.venv/bin/python tests/bench/run.py
