@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tempfile
 from pathlib import Path
@@ -14,7 +15,7 @@ from meshwright.environment import Environment
 from meshwright.errors import BadInput, MeshwrightError, Unreachable
 from meshwright.target import Target
 
-__all__ = ["LEAST", "fetched", "needed", "require_source", "wanted"]
+__all__ = ["LEAST", "at_hand", "fetched", "needed", "require_source", "wanted"]
 
 Object = dict[str, Any]
 
@@ -105,12 +106,7 @@ def fetched(target: Target, env: Environment) -> dict[str, Object]:
     texts = _downloaded(target, env, release) if crds.sha256 else None
     if texts is None:
         texts = _of_module(target, release, crds.channel)
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    found: dict[str, Object] = {}
-    for text in texts:
-        for obj in yaml.load_all(text, Loader=loader):
-            if isinstance(obj, dict) and obj.get("kind") == "CustomResourceDefinition":
-                found[str(obj["metadata"]["name"])] = obj
+    found = _read(texts)
     names = wanted(env)
     lacking = [name for name in names if said(found.get(name, {"metadata": {}}), VERSION) != f"v{release}"]
     if lacking:
@@ -118,7 +114,38 @@ def fetched(target: Target, env: Environment) -> dict[str, Object]:
             f"the release {release} of the Gateway API, as it was found, has no {lacking[0]} of v{release}",
             hint="See what istio.gateway_api says",
         )
-    return {name: found[name] for name in names}
+    whole = {name: found[name] for name in names}
+    target.write(_kept(target, env), json.dumps(whole).encode(), 0o644)
+    return whole
+
+
+def at_hand(target: Target, env: Environment) -> dict[str, Object] | None:
+    """The same without the network: what was fetched before, or what Go has of its module. None: neither is there."""
+    text = target.read(_kept(target, env))
+    if text is None and _built(target, needed(env)):
+        try:
+            return _read(_of_module(target, needed(env), env.istio.gateway_api.channel, offline=True))
+        except MeshwrightError:
+            return None
+    try:
+        return dict(json.loads(text)) if text is not None else None
+    except ValueError:
+        return None
+
+
+def _read(texts: list[str]) -> dict[str, Object]:
+    """The CRDs in the files of a release, by name."""
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    return {
+        str(obj["metadata"]["name"]): obj
+        for text in texts
+        for obj in yaml.load_all(text, Loader=loader)
+        if isinstance(obj, dict) and obj.get("kind") == "CustomResourceDefinition"
+    }
+
+
+def _kept(target: Target, env: Environment) -> str:
+    return f"{target.state}/gateway-api/{needed(env)}-{env.istio.gateway_api.channel}.json"
 
 
 def _downloaded(target: Target, env: Environment, release: str) -> list[str] | None:
@@ -140,7 +167,7 @@ def _downloaded(target: Target, env: Environment, release: str) -> list[str] | N
         return [file.read_text(encoding="utf-8")]
 
 
-def _of_module(target: Target, release: str, channel: str) -> list[str]:
+def _of_module(target: Target, release: str, channel: str, *, offline: bool = False) -> list[str]:
     from meshwright.tools import golang
     from meshwright.tools.table import GoModule
 
@@ -154,5 +181,5 @@ def _of_module(target: Target, release: str, channel: str) -> list[str]:
             hint=golang.HOW_TO_GET,
         )
     module = GoModule(_FOLDER, _MODULE, _MODULE, f"v{release}", release, 1)
-    folder = golang.source(go, root, module) / "config" / "crd" / channel
+    folder = golang.source(go, root, module, offline=offline) / "config" / "crd" / channel
     return [file.read_text(encoding="utf-8") for file in sorted(folder.glob("*.yaml"))]

@@ -75,13 +75,15 @@ def build(go: Go, root: Path, module: GoModule, platform: Platform, into: Path) 
     _run(command, root, module, {"CGO_ENABLED": "0", "GOOS": platform.os, "GOARCH": platform.arch})
 
 
-def source(go: Go, root: Path, module: GoModule) -> Path:
+def source(go: Go, root: Path, module: GoModule, *, offline: bool = False) -> Path:
     """The folder of the module's source, downloaded (and checked against go.sum by Go) where it is not there yet.
 
-    Raises MeshwrightError with the last line that Go said.
+    Raises MeshwrightError with the last line that Go said; `offline`, also where it is not there.
     """
     ask = [go.path, "list", "-mod=readonly", "-m", "-f", "{{.Dir}}", module.module]
-    folder = _run(ask, root, module, {})
+    folder = _run(ask, root, module, {"GOPROXY": "off"} if offline else {})
+    if not folder and offline:
+        raise MeshwrightError(f"the source of the Go module {module.module} is not on this machine")
     if not folder:
         _run([go.path, "mod", "download", module.module], root, module, {})
         folder = _run(ask, root, module, {})

@@ -28,7 +28,7 @@ _SAME = {
         *("gateway-missing", "host-missing", "subset-missing", "credential-missing", "selector", "still-named"),
         *("delegate-missing", "backend-missing"),
     ),
-    "IST0106": ("refused", "schema"),
+    "IST0106": ("refused", "schema", "unknown-field"),
     "IST0109": ("host-twice",),
     "IST0110": ("one-per-namespace",),
     "IST0111": ("one-per-namespace",),
@@ -69,7 +69,7 @@ def analyzed(
             target, env, [obj for obj in (*around, *wanted) if obj["kind"] not in ("Secret", "SecretList")]
         )
     except (Forbidden, Unreachable) as error:
-        skipped.append(f"what istioctl analyze says: {error.message}")
+        skipped.append(f"what istioctl analyze says: {' '.join(error.message.split())}")
         return []
     assert found is not None
     if session is None:

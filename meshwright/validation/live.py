@@ -78,11 +78,14 @@ def _key(obj: objects.Object) -> tuple[str, str, str, str]:
     return group, str(obj["kind"]), str(metadata.get("namespace") or ""), str(metadata["name"])
 
 
-def refused(session: Session, own: Sequence[Manifest], skipped: list[str]) -> list[tuple[Manifest, str]]:
-    """What the API server refuses of `own`, by a dry run of each: unknown fields, CEL rules, istiod's webhook."""
+def refused(
+    session: Session, own: Sequence[Manifest], skipped: list[str]
+) -> tuple[list[tuple[Manifest, str]], list[Manifest]]:
+    """What the API server refuses of `own`, by a dry run of each: unknown fields, CEL rules, istiod's webhook. And
+    those that it could not be asked about."""
     if waits_for := prerequisites.unknown(session, own):
         skipped.append(f"what the API server says: the step {waits_for} comes first")
-        return []
+        return [], list(own)
 
     def tried(manifest: Manifest) -> str | None:
         obj = prerequisites.scoped(session, manifest.obj)
@@ -100,10 +103,11 @@ def refused(session: Session, own: Sequence[Manifest], skipped: list[str]) -> li
     unasked = []
     for manifest, said in zip(own, session.map(tried, own), strict=True):
         if said is None:
-            unasked.append(f"{manifest.obj['kind']} {objects.title(manifest.obj)}")
+            unasked.append(manifest)
         elif said:
             found.append((manifest, said))
     if unasked:
-        names = ", ".join(unasked[:3]) + (", ..." if len(unasked) > 3 else "")
-        skipped.append(f"what the API server says of {names}: its kind or namespace is not there yet")
-    return found
+        names = ", ".join(f"{manifest.obj['kind']} {objects.title(manifest.obj)}" for manifest in unasked[:3])
+        more = ", ..." if len(unasked) > 3 else ""
+        skipped.append(f"what the API server says of {names}{more}: its kind or namespace is not there yet")
+    return found, unasked

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from meshwright import bookinfo, manifests, objects, resources, tools
@@ -11,7 +11,19 @@ from meshwright.errors import MeshwrightError
 from meshwright.kube import Session
 from meshwright.manifests import Manifest
 from meshwright.target import Target
-from meshwright.validation import analyzed, api, leaving, limits, live, policies, routes, shadowing, taking, traffic
+from meshwright.validation import (
+    analyzed,
+    api,
+    leaving,
+    limits,
+    live,
+    policies,
+    routes,
+    shadowing,
+    shapes,
+    taking,
+    traffic,
+)
 from meshwright.validation.finding import Finding, Level
 from meshwright.validation.mounted import gateway_pods
 from meshwright.validation.world import World, things
@@ -56,9 +68,10 @@ def validate(target: Target, env: Environment, session: Session | None = None) -
     if session is None:
         world = World(env, things(env, [*own, *beside]), skipped)
         skipped.append(
-            "what others have put into the cluster, pods, and what its API server says (unknown fields of manifests, "
-            "CEL rules): that takes --cluster"
+            "what others have put into the cluster, pods, and what its API server says beyond schemas (the CEL rules "
+            "of CRDs, webhooks): that takes --cluster"
         )
+        unasked: Sequence[Manifest] = own
     else:
         found = live.seen(session, env, own, skipped)
         # Before the same pods without their specs.
@@ -66,7 +79,9 @@ def validate(target: Target, env: Environment, session: Session | None = None) -
         world = World(
             env, things(env, [*own, *pods, *found.others]), skipped, found.known, found.hidden, things(env, found.leave)
         )
-        said += [_refused(manifest, sentence) for manifest, sentence in live.refused(session, own, skipped)]
+        refused, unasked = live.refused(session, own, skipped)
+        said += [_refused(manifest, sentence) for manifest, sentence in refused]
+    said += shapes.shaped(target, env, unasked, skipped)
     said = [*_findings(world, {id(manifest) for manifest in own}), *said]
     said += analyzed.analyzed(target, env, session, own, beside, said, skipped)
     return Validated(len(own), tuple(said), tuple(dict.fromkeys(skipped)))

@@ -459,6 +459,7 @@ def test_istioctl_speaks_after_our_own_rules(look: Look, host: FakeTarget, monke
         )
 
     host.answer("analyze --use-kube=false -", answer)
+    host.answer("manifest generate", (1, "no manifest"))
     manifests = yaml.safe_dump_all([routes("v", ["a.test"], gateways=["gg"]), service()])
     theirs = routes("theirs", ["b.test"])
     old = routes("v", ["old.test"])
