@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
-from meshwright.matching import dig
-from meshwright.validation.finding import Broken, Level, Rule, broken
-from meshwright.validation.world import Thing, World
+from meshwright.environment.problems import listed
+from meshwright.matching import dig, items, meets
+from meshwright.validation.finding import Broken, Rule, broken
+from meshwright.validation.world import API, Thing, World
 
-__all__ = ["RULES"]
+__all__ = ["RULES", "attached"]
+
+_ROUTES = ("HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute", "UDPRoute")
+# Which routes go with which protocol of a listener (Gateway API, specification of ProtocolType).
+_OF_PROTOCOL: dict[str, frozenset[str]] = {
+    "HTTP": frozenset({"HTTPRoute", "GRPCRoute"}),
+    "HTTPS": frozenset({"HTTPRoute", "GRPCRoute"}),
+    "TLS": frozenset({"TLSRoute", "TCPRoute"}),
+    "TCP": frozenset({"TCPRoute"}),
+    "UDP": frozenset({"UDPRoute"}),
+}
 
 
 def _parents(world: World) -> Iterator[Broken]:
@@ -56,35 +66,73 @@ def _granted(world: World, thing: Thing, ref: dict[str, Any]) -> bool:
     return False
 
 
-def _both(world: World) -> Iterator[Broken]:
-    """The same host by Istio's routes and by those of the Gateway API, at gateways of the same pods."""
-    hosts: dict[str, list[Thing]] = defaultdict(list)
-    for thing in world.of("VirtualService"):
-        if world.gateways_of(thing):
-            for host in thing.all("hosts"):
-                hosts[str(host)].append(thing)
-    for thing in world.of("HTTPRoute", "GRPCRoute", api=True):
-        for index, host in enumerate(thing.all("hostnames")):
-            for other in hosts.get(str(host), ()):
-                sentence = f"{host} is in {other.title} ({other.at('hosts')}) as well"
-                yield broken(thing, sentence, "hostnames", index, hint="Let one of the two route a host")
+def attached(world: World, thing: Thing) -> Iterator[tuple[int, Thing, list[dict[str, Any]]]]:
+    """The known Gateways that a route names: index of the reference, the Gateway, and the listeners that are meant."""
+    for index, ref in enumerate(thing.all("parentRefs")):
+        if dig(ref, "kind") not in (None, "Gateway") or dig(ref, "group") not in (None, API):
+            continue
+        gateway = world.find("Gateway", str(dig(ref, "namespace") or thing.namespace), str(dig(ref, "name")), api=True)
+        if gateway is not None:
+            section, port = dig(ref, "sectionName"), dig(ref, "port")
+            meant = [one for one in gateway.all("listeners") if section in (None, dig(one, "name"))]
+            yield index, gateway, [one for one in meant if port in (None, dig(one, "port"))]
 
 
 def _not_allowed(world: World) -> Iterator[Broken]:
-    for thing in world.of("HTTPRoute", "GRPCRoute", "TLSRoute", api=True):
-        for index, ref in enumerate(thing.all("parentRefs")):
-            namespace, name = str(dig(ref, "namespace") or thing.namespace), str(dig(ref, "name"))
-            gateway = world.find("Gateway", namespace, name, api=True)
-            if gateway is None or namespace == thing.namespace:
+    for thing in world.of(*_ROUTES, api=True):
+        for index, gateway, listeners in attached(world, thing):
+            if gateway.namespace == thing.namespace:
                 continue
-            section = dig(ref, "sectionName")
-            listeners = [one for one in gateway.all("listeners") if section in (None, dig(one, "name"))]
             if listeners and all(
                 dig(one, "allowedRoutes", "namespaces", "from") in (None, "Same") for one in listeners
             ):
-                sentence = f"Gateway {namespace}/{name} takes routes of its own namespace only"
+                sentence = f"Gateway {gateway.namespace}/{gateway.name} takes routes of its own namespace only"
                 hint = "Say allowedRoutes.namespaces.from there: All, or Selector"
                 yield broken(thing, sentence, "parentRefs", index, hint=hint)
+
+
+def _other_kinds(world: World) -> Iterator[Broken]:
+    for thing in world.of(*_ROUTES, api=True):
+        for index, gateway, listeners in attached(world, thing):
+            if listeners and not any(_takes(one, thing.kind) for one in listeners):
+                first = listeners[0]
+                kinds = sorted(_kinds(first) or ())
+                sentence = (
+                    f"listener {dig(first, 'name')} of Gateway {gateway.namespace}/{gateway.name} "
+                    f"({dig(first, 'protocol')}) takes {listed(kinds) if kinds else 'no routes'}"
+                )
+                hint = "Name a listener for such routes; see its protocol and allowedRoutes.kinds"
+                yield broken(thing, sentence, "parentRefs", index, hint=hint)
+
+
+def _takes(listener: dict[str, Any], kind: str) -> bool:
+    kinds = _kinds(listener)
+    return kinds is None or kind in kinds
+
+
+def _kinds(listener: dict[str, Any]) -> set[str] | None:
+    """The kinds of routes that a listener takes; None where its protocol is not one of the Gateway API's own."""
+    kinds = _OF_PROTOCOL.get(str(dig(listener, "protocol")))
+    said = {str(dig(one, "kind")) for one in items(listener, "allowedRoutes", "kinds")}
+    if kinds is None:
+        return said or None
+    return {kind for kind in kinds if not said or kind in said}
+
+
+def _hostnames(world: World) -> Iterator[Broken]:
+    """A hostname of a route that no listener of its Gateways has in common with it is passed over in silence."""
+    for thing in world.of("HTTPRoute", "GRPCRoute", "TLSRoute", api=True):
+        parents = list(attached(world, thing))
+        listeners = [one for _, _, some in parents for one in some if _takes(one, thing.kind)]
+        if not listeners or len(parents) < len(thing.all("parentRefs")):
+            continue
+        served = [str(dig(one, "hostname") or "*") for one in listeners]
+        for index, host in enumerate(thing.all("hostnames")):
+            if not any(meets(one, str(host)) for one in served):
+                names = listed([f"{gateway.namespace}/{gateway.name}" for _, gateway, _ in parents])
+                sentence = f"no listener of Gateway {names} that it names serves {host}, so no request gets here by it"
+                hint = f"Served there: {', '.join(dict.fromkeys(served))}"
+                yield broken(thing, sentence, "hostnames", index, hint=hint)
 
 
 def _addresses(world: World) -> Iterator[Broken]:
@@ -106,7 +154,8 @@ RULES = (
         needs=("Gateway",),
     ),
     Rule("grant-missing", "A backend of another namespace is granted there", _grants, needs=("ReferenceGrant",)),
-    Rule("routed-twice", "A host is routed by Istio's kinds or by the Gateway API's", _both, Level.WARNING),
     Rule("route-not-allowed", "A listener allows the routes of other namespaces that name it", _not_allowed),
+    Rule("listener-kind", "A listener takes the routes that name it, by its protocol and kinds", _other_kinds),
+    Rule("listener-host", "The hostnames of a route are served by a listener that it names", _hostnames),
     Rule("address-elsewhere", "The Service of a Gateway's address is in its namespace", _addresses),
 )

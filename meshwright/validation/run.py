@@ -23,6 +23,7 @@ from meshwright.validation import (
     shapes,
     taking,
     traffic,
+    twofold,
 )
 from meshwright.validation.finding import Finding, Level
 from meshwright.validation.mounted import gateway_pods
@@ -36,6 +37,7 @@ RULES = (
     *shadowing.RULES,
     *leaving.RULES,
     *api.RULES,
+    *twofold.RULES,
     *policies.RULES,
     *traffic.RULES,
     *limits.RULES,

@@ -18,9 +18,10 @@ from meshwright.matching import covers, dig
 from meshwright.rendering.hosts import cluster_domain, whole
 from meshwright.rendering.objects import Rendered
 
-__all__ = ["CLUSTER", "Thing", "World"]
+__all__ = ["API", "CLUSTER", "Thing", "World"]
 
 API = "gateway.networking.k8s.io"
+"""The group of the Gateway API."""
 _GROUPS = frozenset(
     {
         *("", "apps", "cert-manager.io", API),

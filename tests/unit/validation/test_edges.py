@@ -438,6 +438,85 @@ def test_what_another_one_has_too_is_not_missed(look: Look) -> None:
     assert said(look, "still-named", rule("mine", "v2"), session=session) == []
 
 
+def api_gateway(name: str = "g", value: str = "", *listeners: dict[str, Any]) -> dict[str, Any]:
+    one = {"name": "http", "port": 80, "protocol": "HTTP"}
+    addresses = {"addresses": [{"type": "Hostname", "value": value}]} if value else {}
+    return obj("Gateway", name, {"listeners": list(listeners) or [one], **addresses}, API)
+
+
+def api_route(*hosts: str, kind: str = "HTTPRoute", **ref: Any) -> dict[str, Any]:
+    return obj(kind, "h", {"parentRefs": [{"name": "g", **ref}], "hostnames": list(hosts)}, API)
+
+
+def at(*hosts: str) -> dict[str, Any]:
+    return routes("v", list(hosts), gateways=["g"])
+
+
+INGRESS = "istio-ingressgateway.istio-system.svc.cluster.local"
+OTHERS = service("others", "shop", 80, selector={"app": "others"})
+BOTH: list[tuple[list[dict[str, Any]], str]] = [
+    ([api_gateway("g", INGRESS), api_route("a.test"), at("a.test")], "a.test is in VirtualService shop/v (m.yaml:"),
+    ([api_gateway("g", INGRESS), api_route("a.test"), at("b.test")], ""),
+    (
+        [api_gateway("g", INGRESS), api_route("a.b.test"), at("*.b.test")],
+        "a.b.test is in VirtualService shop/v (m.yaml:",
+    ),
+    (
+        [api_gateway("g", INGRESS), api_route("*.b.test"), at("a.b.test")],
+        "*.b.test is in VirtualService shop/v (m.yaml:",
+    ),
+    # What is left over is nobody's host.
+    ([api_gateway("g", INGRESS), api_route("a.test"), at("*")], ""),
+    ([api_gateway("g", INGRESS), api_route(), at("*")], "* is in VirtualService shop/v (m.yaml:"),
+    # The pods that Istio makes for a Gateway are its own; others have their own labels.
+    ([api_gateway("g"), api_route("a.test"), at("a.test")], ""),
+    ([OTHERS, api_gateway("g", "others.shop.svc.cluster.local"), api_route("a.test"), at("a.test")], ""),
+    # Another port is another list of routes.
+    (
+        [
+            api_gateway("g", INGRESS, {"name": "x", "port": 8080, "protocol": "HTTP"}),
+            api_route("a.test"),
+            at("a.test"),
+        ],
+        "",
+    ),
+    ([api_gateway("g", INGRESS), api_route("a.test", sectionName="other"), at("a.test")], ""),
+    # In the mesh a Service is a route's parent.
+    ([api_route(kind="HTTPRoute") | {"spec": {"parentRefs": [{"kind": "Service", "name": "s"}]}}, routes("v", [S])], S),
+]
+
+
+@pytest.mark.parametrize(("objects", "start"), BOTH)
+def test_a_host_of_istio_s_kinds_and_of_the_gateway_api_s(look: Look, objects: Any, start: str) -> None:
+    found = said(look, "routed-twice", gateway("g"), *objects)
+    assert [one.startswith(start) for one in found] == ([True] if start else [])
+
+
+LISTENERS: list[tuple[dict[str, Any], dict[str, Any], str, bool]] = [
+    ({"protocol": "HTTPS"}, api_route("a.test", kind="GRPCRoute"), "listener-kind", True),
+    ({"protocol": "TLS"}, api_route("a.test", kind="TLSRoute"), "listener-kind", True),
+    ({"protocol": "TLS"}, api_route("a.test"), "listener-kind", False),
+    ({"protocol": "example.com/own"}, api_route("a.test"), "listener-kind", True),
+    ({"allowedRoutes": {"kinds": [{"kind": "GRPCRoute"}]}}, api_route("a.test"), "listener-kind", False),
+    ({"allowedRoutes": {"kinds": [{"kind": "TCPRoute"}]}}, api_route("a.test"), "listener-kind", False),
+    ({"hostname": "a.test"}, api_route("a.test"), "listener-host", True),
+    ({"hostname": "*.test"}, api_route("a.b.test"), "listener-host", True),
+    ({"hostname": "a.test"}, api_route("*.test"), "listener-host", True),
+    ({"hostname": "a.test"}, api_route("b.test"), "listener-host", False),
+    ({"hostname": "a.test"}, api_route(), "listener-host", True),
+    # What else it names is not known here.
+    ({"hostname": "a.test"}, api_route("b.test", name="theirs"), "listener-host", True),
+]
+
+
+@pytest.mark.parametrize(("listener", "route", "name", "good"), LISTENERS)
+def test_a_listener_takes_routes_by_protocol_kind_and_host(
+    look: Look, listener: dict[str, Any], route: dict[str, Any], name: str, good: bool
+) -> None:
+    whole = {"name": "x", "port": 80, "protocol": "HTTP", **listener}
+    assert bool(said(look, name, api_gateway("g", "", whole), route)) != good
+
+
 def test_istioctl_speaks_after_our_own_rules(look: Look, host: FakeTarget, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tools, "installed", lambda *_: "/bin/istioctl")
     given: list[str] = []

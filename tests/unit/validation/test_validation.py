@@ -24,6 +24,8 @@ HTTPS = "port: {number: 443, name: https, protocol: HTTPS}"
 SOON = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=12)
 NO_ISTIOCTL = "what istioctl analyze says: `meshwright apply lab tools` installs istioctl"
 NO_SCHEMAS = "the schemas of Istio's kinds: `meshwright apply lab tools` installs istioctl, which has them"
+API_GATEWAY = "{shop/g: {listeners: [{name: http, port: 80, protocol: HTTP, hostname: '*.example.com'}], "
+API_GATEWAY += "addresses: [{type: Hostname, value: s.shop.svc.cluster.local}]}}"
 LIMIT = "{max_tokens: 1, tokens_per_fill: 1, fill_interval: 1s}"
 TO = "route: [{destination: {host: s}}]"
 
@@ -93,6 +95,20 @@ BROKEN = {
         7,
         "HTTPRoute shop/h: Gateway istio-system/g takes routes of its own namespace only",
     ),
+    "listener-kind": (
+        "gateway_api:\n  gateways: {shop/g: {listeners: [{name: http, port: 80, protocol: HTTP}]}}\n"
+        "  tls_routes:\n    shop/h:\n      parentRefs:\n      - {name: g}\n      hostnames: [a.test]\n"
+        "      rules: [{backendRefs: [{name: s, port: 443}]}]",
+        7,
+        "TLSRoute shop/h: listener http of Gateway shop/g (HTTP) takes GRPCRoute or HTTPRoute",
+    ),
+    "listener-host": (
+        f"gateway_api:\n  gateways: {API_GATEWAY}\n"
+        "  http_routes:\n    shop/h:\n      parentRefs: [{name: g}]\n      hostnames: [b.example.com, example.com]",
+        7,
+        "HTTPRoute shop/h: no listener of Gateway shop/g that it names serves example.com, "
+        "so no request gets here by it",
+    ),
     "address-elsewhere": (
         "gateway_api:\n  gateways:\n    shop/g:\n      listeners: [{name: http, port: 80, protocol: HTTP}]\n"
         "      addresses: [{type: Hostname, value: i.istio-system.svc.cluster.local}]",
@@ -101,8 +117,9 @@ BROKEN = {
     ),
     "routed-twice": (
         GATEWAY + f"virtual_services:\n  shop/v: {{hosts: [a.example.com], gateways: [g], http: [{{{TO}}}]}}\n"
-        "gateway_api: {http_routes: {shop/h: {hostnames: [a.example.com]}}}",
-        6,
+        f"gateway_api:\n  gateways: {API_GATEWAY}\n"
+        "  http_routes: {shop/h: {parentRefs: [{name: g}], hostnames: [a.example.com]}}",
+        8,
         f"HTTPRoute shop/h: a.example.com is in VirtualService shop/v ({FILE}:5) as well",
     ),
     "servers-overlap": (
