@@ -20,7 +20,7 @@ from meshwright.manifests import Manifest
 from meshwright.plan import digest
 from meshwright.target import Target
 from meshwright.tools import store
-from meshwright.validation.structural import Schema, translated
+from meshwright.validation.structural import NotASchema, Schema, translated
 
 __all__ = ["Kinds", "Versions", "group", "known", "versions"]
 
@@ -68,7 +68,12 @@ def known(target: Target, env: Environment, own: Sequence[Manifest]) -> Kinds:
         except MeshwrightError as error:
             skipped.append(f"the schemas of Istio's kinds: {error.message}")
             lacking |= istio
-    if gateway_release.GROUP in asked:
+    if gateway_release.GROUP in asked and env.istio.gateway_api.crds == "never":
+        skipped.append(
+            "the schemas of the Gateway API's kinds: istio.gateway_api.crds is never, so others keep the CRDs"
+        )
+        lacking.add(gateway_release.GROUP)
+    elif gateway_release.GROUP in asked:
         try:
             schemas |= _of_gateway_api(target, env)
         except MeshwrightError as error:
@@ -146,7 +151,8 @@ def _kept(
 
 
 def versions(crds: Iterable[Object]) -> dict[tuple[str, str], Versions]:
-    """The schemas of CRDs by group and kind. One that is no CRD at all is left out: the API server says that better."""
+    """The schemas of CRDs by group and kind. One that is none, or has no schema, is left out: the API
+    server says better what is wrong with it."""
     found: dict[tuple[str, str], Versions] = {}
     for crd in crds:
         try:
@@ -156,6 +162,6 @@ def versions(crds: Iterable[Object]) -> dict[tuple[str, str], Versions]:
                 for each in spec["versions"]
                 if each.get("served", True)
             }
-        except (KeyError, TypeError, AttributeError):
+        except (KeyError, TypeError, AttributeError, NotASchema):
             continue
     return found

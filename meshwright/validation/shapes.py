@@ -65,7 +65,7 @@ def shaped(target: Target, env: Environment, own: Sequence[Manifest], skipped: l
         names = sorted(without)
         shown = ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
         skipped.append(
-            f"fields and types of {shown} ({_objects(sum(without.values()))}): no CRD here says them, the API server "
+            f"fields and types of {shown} ({_objects(sum(without.values()))}): no CRD here says them, an API server "
             "does: that takes --cluster"
         )
     return found

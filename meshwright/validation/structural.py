@@ -18,9 +18,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from jsonschema import Draft4Validator, FormatChecker, ValidationError, validators
+from jsonschema import Draft4Validator, FormatChecker, SchemaError, ValidationError, validators
 
-__all__ = ["Path", "Schema", "Unknown", "fitted", "translated", "wrong"]
+__all__ = ["NotASchema", "Path", "Schema", "Unknown", "fitted", "translated", "wrong"]
 
 Schema = dict[str, Any]
 Path = tuple[str | int, ...]
@@ -56,6 +56,10 @@ _LONGEST = 4096
 _DOLLAR = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|\$", re.DOTALL)
 
 
+class NotASchema(Exception):
+    """Somebody's CRD has something else in place of a schema."""
+
+
 @dataclass(frozen=True)
 class Unknown:
     """A field that the schema does not have: where it is, its value, and the fields that may be there."""
@@ -67,14 +71,20 @@ class Unknown:
 
 def translated(schema: Mapping[str, Any]) -> Schema:
     """A CRD's openAPIV3Schema as the rest of this module takes it: JSON Schema, draft 4, without words for people and
-    rules in CEL, with what every object has."""
-    return _whole(_translated(schema))
+    rules in CEL, with what every object has. Raises NotASchema."""
+    found = _whole(_translated(schema))
+    try:
+        Draft4Validator.check_schema(found)
+    except SchemaError as error:
+        raise NotASchema(error.message) from None
+    return found
 
 
 def _translated(schema: Any) -> Schema:
     if not isinstance(schema, Mapping):
         return {}
-    found: Schema = {key: value for key, value in schema.items() if key in _KEPT}
+    # `required: []`, which asks for nothing, is none in draft 4.
+    found: Schema = {key: value for key, value in schema.items() if key in _KEPT and (key, value) != ("required", [])}
     if isinstance(schema.get("properties"), Mapping):
         found["properties"] = {str(name): _translated(below) for name, below in schema["properties"].items()}
     for part in ("items", "not"):
@@ -94,7 +104,7 @@ def _translated(schema: Any) -> Schema:
         types = found.get("type")
         if types is not None:
             found["type"] = [*(types if isinstance(types, list) else [types]), "null"]
-        if "enum" in found:
+        if isinstance(found.get("enum"), list) and None not in found["enum"]:
             found["enum"] = [*found["enum"], None]
     return _whole(found) if schema.get(_EMBEDDED) else found
 
@@ -178,13 +188,14 @@ def _compiled(pattern: str) -> re.Pattern[str] | None:
 
 def _unique(_validator: Any, kind: str, value: Any, schema: Schema) -> Iterator[ValidationError]:
     """Lists that are sets or maps have no entry, or no key, twice."""
-    if not isinstance(value, list) or kind not in ("set", "map"):
+    keys = schema.get(_KEYS)
+    if not isinstance(value, list) or kind not in ("set", "map") or (kind == "map" and not isinstance(keys, list)):
         return
     seen: set[str] = set()
     for at, each in enumerate(value):
         if kind == "map" and not isinstance(each, dict):
             continue
-        part = each if kind == "set" else [each.get(key) for key in schema.get(_KEYS) or ()]
+        part = each if kind == "set" else [each.get(key) for key in keys or ()]
         if repr(part) in seen:
             yield ValidationError("it is there twice", path=[at])
         seen.add(repr(part))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -188,6 +189,17 @@ def test_a_file_of_another_release_is_refused(host: FakeTarget, monkeypatch: pyt
     monkeypatch.setattr(fetch, "download", other)
     with pytest.raises(MeshwrightError, match=r"has no backendtlspolicies.* of v1.5.0"):
         gateway_release.fetched(host, env())
+
+
+def test_what_was_fetched_is_at_hand_without_the_network(host: FakeTarget, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = {name: crd(name) for name in gateway_release.wanted(env())}
+    text = "---\n".join(json.dumps(obj) + "\n" for obj in found.values())
+    monkeypatch.setattr(fetch, "download", lambda _url, _sha, into, *_: into.write_text(text))
+    assert gateway_release.at_hand(host, env()) is None
+    assert gateway_release.fetched(host, env()) == found
+    monkeypatch.delattr(fetch, "download")
+    assert gateway_release.at_hand(host, env()) == found
+    assert gateway_release.at_hand(host, env(release="1.4.0")) is None
 
 
 def test_a_conflict_in_between_is_refused(host: FakeTarget, session: FakeSession) -> None:

@@ -10,8 +10,11 @@ from typing import Any
 
 import examples
 import pytest
+import schemas as generated
 import yaml
 from fakes import FakeSession, FakeTarget
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from meshwright import tools
 from meshwright.environment import load
@@ -190,15 +193,37 @@ def test_what_has_no_crd_is_not_looked_at(look: Look) -> None:
     found = look("", yaml.safe_dump_all([service, cart({}, "other.example.com/v1")]))
     assert of_schemas(found) == []
     assert (
-        "fields and types of Cart of other.example.com, Service (2 objects): no CRD here says them, the API server "
+        "fields and types of Cart of other.example.com, Service (2 objects): no CRD here says them, an API server "
         "does: that takes --cluster"
     ) in found.skipped
+
+
+BROKEN: list[Any] = [
+    {"properties": {"spec": {"type": "strng"}}},
+    {"properties": {"spec": {"type": "object", "properties": []}, "x": {"minimum": "a"}}},
+    {"properties": {"spec": {"enum": 5}}},
+    {"properties": {"spec": {"required": "host"}}},
+    {"properties": {"spec": {"nullable": True, "enum": {}}}},
+    5,
+]
+
+
+@pytest.mark.parametrize("schema", BROKEN)
+def test_a_crd_with_something_else_for_a_schema_breaks_nothing(look: Look, schema: Any) -> None:
+    found = look("", yaml.safe_dump_all([crd(schema=schema), cart({"hots": "a"})]))
+    assert [one for one in of_schemas(found) if one.rule == "schema"] == []
 
 
 def test_a_crd_that_is_none_breaks_nothing(look: Look) -> None:
     broken = crd()
     broken["spec"]["versions"] = "v1"
     assert of_schemas(look("", yaml.safe_dump_all([broken, cart({"hots": "a"})]))) == []
+
+
+def test_a_pattern_that_only_re2_knows_is_left_to_the_api_server(look: Look) -> None:
+    spec = {"type": "object", "properties": {"a": {"type": "string", "pattern": r"^\pL+$"}}, "required": []}
+    schema = {"type": "object", "properties": {"spec": spec}}
+    assert of_schemas(look("", yaml.safe_dump_all([crd(schema=schema), cart({"a": "5"})]))) == []
 
 
 ROUTE = cart({"hostt": "a"}, "networking.istio.io/v1", "VirtualService")
@@ -273,6 +298,20 @@ def test_a_release_that_was_fetched_before_is_used(look: Look, host: FakeTarget)
     assert [one.sentence for one in of_schemas(found)] == ["spec.host is a whole number, it must be text"]
 
 
+def test_crds_that_others_keep_are_not_guessed(look: Look, project: Project, host: FakeTarget) -> None:
+    route = cart({"host": 5}, "gateway.networking.k8s.io/v1", "HTTPRoute")
+    look("", yaml.safe_dump(route))
+    text = (project.root / "group_data" / "all.yaml").read_text()
+    never = text.replace("hub: docker.io/istio", "hub: docker.io/istio, gateway_api: {crds: never}")
+    (project.root / "group_data" / "all.yaml").write_text(never)
+    found = validate(host, load(project, "lab").env)
+    assert of_schemas(found) == []
+    assert (
+        "the schemas of the Gateway API's kinds: istio.gateway_api.crds is never, so others keep the CRDs"
+        in found.skipped
+    )
+
+
 def test_a_schema_that_says_nothing_of_maps_says_so_below() -> None:
     schema = translated({"type": "object", "properties": {"m": {"type": "object", "additionalProperties": True}}})
     unknown: list[Unknown] = []
@@ -292,24 +331,46 @@ def test_a_thousand_objects_take_a_moment() -> None:
     assert time.process_time() - began < 10
 
 
+WHOLE_SPEC: dict[str, Any] = {
+    **SPEC,
+    # But for what made values do not keep to.
+    "properties": {
+        name: {key: value for key, value in each.items() if key not in ("maxLength", "x-kubernetes-list-type")}
+        for name, each in SPEC["properties"].items()
+        if name not in ("port", "address")
+    },
+}
+
+
+@settings(max_examples=50)
+@given(value=generated.values(WHOLE_SPEC), name=st.text("xyz", min_size=1))
+def test_what_fits_a_schema_fits_and_one_more_field_does_not(value: dict[str, Any], name: str) -> None:
+    schema = translated(WHOLE_SPEC)
+    unknown: list[Unknown] = []
+    assert not list(wrong(fitted(value, schema, unknown), schema))
+    assert not unknown
+    fitted({**value, name: 1}, schema, unknown)
+    assert [one.path for one in unknown] == [(name,)]
+
+
 INSTALLED = sorted((examples.ROOT / ".meshwright" / "bin").glob("istioctl-*/istioctl"))
 
 
 @pytest.fixture(scope="module")
-def schemas(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the schemas of the installed istioctl are kept from test to test."""
     return tmp_path_factory.mktemp("schemas")
 
 
 @pytest.fixture
-def real(project: Project, schemas: Path) -> Callable[[str], Validated]:
+def real(project: Project, kept: Path) -> Callable[[str], Validated]:
     """Validates resources with the istioctl that is installed here."""
     if not INSTALLED:
         pytest.skip("no istioctl is installed in .meshwright/bin: `make demo` does that")
     version = INSTALLED[-1].parent.name.removeprefix("istioctl-")
     (project.root / ".meshwright").mkdir(exist_ok=True)
     (project.root / ".meshwright" / "bin").symlink_to(examples.ROOT / ".meshwright" / "bin")
-    (project.root / ".meshwright" / "schemas").symlink_to(schemas)
+    (project.root / ".meshwright" / "schemas").symlink_to(kept)
     (project.root / "lab").symlink_to(examples.ROOT / "lab")
     (project.root / "inventory" / "lab.py").touch()
     values = f"istio: {{version: {version}, hub: docker.io/istio}}\nbookinfo: {{enabled: false}}\n"
