@@ -69,7 +69,10 @@ def analyzed(
             target, env, [obj for obj in (*around, *wanted) if obj["kind"] not in ("Secret", "SecretList")]
         )
     except (Forbidden, Unreachable) as error:
-        skipped.append(f"what istioctl analyze says: {' '.join(error.message.split())}")
+        # One object that it cannot read keeps it from all others.
+        unread = any(ours.rule == "schema" for ours in said)
+        why = "it cannot read what the schemas refuse: mend that first" if unread else " ".join(error.message.split())
+        skipped.append(f"what istioctl analyze says: {why}")
         return []
     assert found is not None
     if session is None:
