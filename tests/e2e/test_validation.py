@@ -115,6 +115,31 @@ def test_istioctl_is_asked_about_what_would_be(example):
         assert any("istioctl" in sentence for sentence in ran.document["not_looked_at"]) == (not words)
 
 
+def test_without_a_cluster_schemas_say_what_its_api_server_would(example):
+    host, to = "details.bookinfo.svc.cluster.local", {"destination": {"host": "details.bookinfo.svc.cluster.local"}}
+    specs = [
+        ("VirtualService", {"hosts": [host], "http": [{"route": [to], "timeot": "1s"}]}, "unknown-field"),
+        ("VirtualService", {"hosts": [host], "http": [{"route": [to], "timeout": 1}]}, "schema"),
+        ("VirtualService", {"hosts": [host], "http": [{"route": [{**to, "weight": "1"}]}]}, "schema"),
+        ("DestinationRule", {"host": host, "trafficPolicy": {"loadBalancer": {"simple": "RANDM"}}}, "schema"),
+        ("DestinationRule", {"host": host, "subsets": [{"labels": {"version": "v1"}}]}, "schema"),
+        ("Gateway", {"servers": [{"port": {"number": -1, "name": "a", "protocol": "HTTP"}, "hosts": ["*"]}]}, "schema"),
+    ]
+    wrong = [
+        {"apiVersion": ISTIO, "kind": kind, "metadata": {"name": f"wrong-{at}", "namespace": "bookinfo"}, "spec": spec}
+        for at, (kind, spec, _) in enumerate(specs)
+    ]
+    example.allow()
+    example.write(*wrong)
+    alone, asked = (validate(example, *words) for words in ((), ("--cluster",)))
+    assert (alone.code, asked.code) == (65, 65), alone.out + asked.out + asked.err
+    for at, (kind, _, rule) in enumerate(specs):
+        assert (rule, f"{kind} bookinfo/wrong-{at}") in said(alone)
+        assert ("refused", f"{kind} bookinfo/wrong-{at}") in said(asked)
+    # What the API server has said is not said again.
+    assert not [one for one, _ in said(asked) if one in ("schema", "unknown-field")]
+
+
 def test_who_still_names_what_goes_away(example, lab):
     example.has(RULE.format(second="v2"))
     to = {"destination": {"host": "reviews.bookinfo.svc.cluster.local", "subset": "v2"}}
