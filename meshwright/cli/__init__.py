@@ -26,6 +26,7 @@ COMMANDS = {
     "promote": "Take what works in one environment over into the next.",
     "environments": "Show all environments: release, drift, windows, certificates.",
     "history": "Show what changed an environment: who, when, why, and how it ended.",
+    "report": "Write one page about environments: state, runs, certificates, windows, mesh, drift.",
     "access": "Print the roles of an environment, or ask which of their rights you have.",
     "windows": "Show when an environment may be changed.",
     "schedule": "Show, install or run the jobs of an environment.",

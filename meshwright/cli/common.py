@@ -21,6 +21,7 @@ __all__ = [
     "adopt_option",
     "deploy_argument",
     "environment_argument",
+    "environments_argument",
     "json_option",
     "opened",
     "optional_environment_argument",
@@ -57,6 +58,11 @@ def optional_environment_argument(function: F) -> F:
     return click.argument("environment", metavar="[ENV]", required=False, shell_complete=_complete_environment)(
         function
     )
+
+
+def environments_argument(function: F) -> F:
+    """The argument ENV where there may be several, or none."""
+    return click.argument("environments", metavar="[ENV]...", nargs=-1, shell_complete=_complete_environment)(function)
 
 
 def deploy_argument(function: F) -> F:

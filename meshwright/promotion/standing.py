@@ -18,10 +18,12 @@ from meshwright import cluster, drift, kube, release
 from meshwright import deploy as deploys
 from meshwright.certs.certificate import BrokenBundle, bundle
 from meshwright.certs.mesh import ROOT_CONFIGMAP
+from meshwright.drift import Drift
 from meshwright.environment import Environment, Loaded, load
 from meshwright.errors import MeshwrightError
 from meshwright.project import Project
 from meshwright.records import Record, Result, history
+from meshwright.records.history import History
 from meshwright.release import short
 from meshwright.target import Target
 from meshwright.windows import words
@@ -32,6 +34,11 @@ __all__ = ["Standing", "of"]
 
 _DEPLOY = "site"
 Opened = Callable[[Project, Loaded], AbstractContextManager[Sequence[Target]]]
+More = Callable[[Environment, Sequence[Target]], None]
+
+
+def _no_more(_env: Environment, _hosts: Sequence[Target]) -> None:
+    """Asks nothing more."""
 
 
 @dataclass
@@ -50,6 +57,11 @@ class Standing:
     window: str = "any time"
     root_days: int | None = None
     seconds: float = field(default=0.0)
+    loaded: Loaded | None = field(default=None, repr=False)
+    """Its values; None where they could not be read."""
+    history: History | None = field(default=None, repr=False)
+    drifts: tuple[Drift, ...] | None = field(default=None, repr=False)
+    """What `drift` is told from; None where it was not asked."""
 
     def as_json(self) -> dict[str, Any]:
         """What `--json` shows."""
@@ -83,12 +95,13 @@ class Standing:
         )
 
 
-def of(project: Project, names: Sequence[str], opened: Opened, seconds: float) -> list[Standing]:
-    """How these environments stand. `opened` connects to the hosts of one; none is waited for longer than `seconds`."""
+def of(project: Project, names: Sequence[str], opened: Opened, seconds: float, more: More = _no_more) -> list[Standing]:
+    """How these environments stand. `opened` connects to the hosts of one; none is waited for longer than `seconds`.
+    `more` is called while the hosts of one, whose cluster answers, are connected; it raises nothing."""
     found = {name: Standing(name, "no answer yet") for name in names}
     threads = [
         # Not waited for at the end of the process: a connection may hang for minutes.
-        threading.Thread(target=_look, args=(project, found[name], opened), daemon=True, name=name)
+        threading.Thread(target=_look, args=(project, found[name], opened, more), daemon=True, name=name)
         for name in names
     ]
     start = time.monotonic()
@@ -105,10 +118,10 @@ def of(project: Project, names: Sequence[str], opened: Opened, seconds: float) -
     return [found[name] for name in names]
 
 
-def _look(project: Project, standing: Standing, opened: Opened) -> None:
+def _look(project: Project, standing: Standing, opened: Opened, more: More) -> None:
     start = time.monotonic()
     try:
-        loaded = load(project, standing.environment)
+        standing.loaded = loaded = load(project, standing.environment)
         _window(standing, loaded.env)
         with opened(project, loaded) as hosts:
             _records(project, standing, loaded.env, hosts)
@@ -119,6 +132,9 @@ def _look(project: Project, standing: Standing, opened: Opened) -> None:
                     standing.state = cluster.no_session(host, loaded.env)
                     break
             if session is not None:
+                session.version()
+                standing.state = "up"
+                more(loaded.env, hosts)
                 _cluster(project, standing, loaded.env, hosts, session)
     except MeshwrightError as error:
         standing.state = error.message
@@ -142,7 +158,8 @@ def _window(standing: Standing, env: Environment) -> None:
 
 def _records(project: Project, standing: Standing, env: Environment, hosts: Sequence[Target]) -> None:
     now = release.of(project, env)
-    records = history.of(hosts, env).records
+    standing.history = history.of(hosts, env)
+    records = standing.history.records
     last = next((each for each in records if _applied(each)), None)
     if last is None:
         return
@@ -166,10 +183,9 @@ def _applied(record: Record) -> bool:
 def _cluster(
     project: Project, standing: Standing, env: Environment, hosts: Sequence[Target], session: kube.Session
 ) -> None:
-    session.version()
-    standing.state = "up"
     standing.root_days = _root_days(session, env)
     found = [each for host in hosts for each in drift.of(host, env, deploys.load(project, _DEPLOY))]
+    standing.drifts = tuple(found)
     names = [one for each in found for one in each.found]
     checked = sum(each.checked for each in found)
     standing.drifted = len(names)
