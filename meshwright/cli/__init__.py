@@ -11,7 +11,8 @@ from typing import Any
 import click
 
 from meshwright import __version__
-from meshwright.cli.output import Output, report
+from meshwright.cli.output import Output
+from meshwright.cli.output import report as print_error  # `report` here is the module of that command
 from meshwright.errors import Exit, MeshwrightError
 
 __all__ = ["COMMANDS", "main"]
@@ -113,13 +114,13 @@ def run(arguments: list[str]) -> int:
         return Exit.USAGE
     except click.UsageError as error:
         hint = f"{error.ctx.command_path} --help says more" if error.ctx else "meshwright --help says more"
-        report(output, MeshwrightError(error.format_message().rstrip("."), hint=hint, exit_code=Exit.USAGE))
+        print_error(output, MeshwrightError(error.format_message().rstrip("."), hint=hint, exit_code=Exit.USAGE))
         return Exit.USAGE
     except (click.Abort, KeyboardInterrupt):
         output.human("interrupted")
         return Exit.INTERRUPTED
     except MeshwrightError as error:
-        report(output, error)
+        print_error(output, error)
         return int(error.exit_code)
     except _ReaderLeft:
         # That is its good right. What is still to be written goes nowhere, or Python would complain at its end.
@@ -128,6 +129,6 @@ def run(arguments: list[str]) -> int:
     except Exception as error:
         from meshwright.defect import defect
 
-        report(output, defect(error))
+        print_error(output, defect(error))
         return Exit.ERROR
     return int(result) if isinstance(result, int) else Exit.OK
