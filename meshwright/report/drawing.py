@@ -10,6 +10,8 @@ __all__ = ["add", "svg", "written"]
 
 Element = Tree.Element
 
+_TOOLTIP = 300
+
 
 def svg(name: str, width: float, height: float, title: str, description: str) -> Element:
     """A picture with the id `name`, and what it shows in words for who does not see it."""
@@ -23,7 +25,7 @@ def svg(name: str, width: float, height: float, title: str, description: str) ->
 
 def add(parent: Element, tag: str, text: str = "", most: int = 0, **attributes: str | float) -> Element:
     """An element in `parent`; `_` in the name of an attribute is `-`, and one at its end is left out. Text that is
-    longer than `most` is cut, and has its whole as a tooltip."""
+    longer than `most` is cut, and has more of it as a tooltip."""
     said = {
         key.rstrip("_").replace("_", "-"): f"{value:.1f}".removesuffix(".0") if isinstance(value, float) else str(value)
         for key, value in attributes.items()
@@ -32,7 +34,7 @@ def add(parent: Element, tag: str, text: str = "", most: int = 0, **attributes: 
     if text:
         text = clean(text)
         if most and len(text) > most:
-            Tree.SubElement(made, "title").text = text
+            Tree.SubElement(made, "title").text = cut(text, _TOOLTIP)
             made[-1].tail = cut(text, most)
         else:
             made.text = text

@@ -29,6 +29,7 @@ __all__ = ["Cell", "rendered"]
 
 _TEMPLATES = Path(__file__).parents[1] / "templates"
 _LONGEST = 400
+_ANYWHERE = 1000
 _SHORT = 7
 
 OVERVIEW = ("Environment", "Cluster", "Release", "Since (UTC)", "Checks", "Drift", "Window", "Root, days left")
@@ -96,7 +97,7 @@ def rendered(found: Sequence[Gathered], now: dt.datetime) -> str:
 
 def _shown(value: Any) -> Any:
     # Pictures are markup, a class of its own.
-    return clean(value) if type(value) is str else value
+    return cut(clean(value), _ANYWHERE) if type(value) is str else value
 
 
 def _csp(style: str) -> str:

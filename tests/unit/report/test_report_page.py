@@ -5,12 +5,13 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from xml.etree import ElementTree
 
-from reported import CERTIFICATES, NOW, TRAP, away, hostile, record, well
+from reported import CERTIFICATES, NOW, TRAP, away, hostile, istio, record, to, well
 
-from meshwright.report import page, runs, timeline
+from meshwright.report import mesh, page, runs, timeline
 from meshwright.report.gathering import Life
 from meshwright.report.text import clean, cut
 
@@ -111,9 +112,16 @@ def test_runs_are_bounded_and_strange_ones_left_out() -> None:
 def test_long_text_is_cut() -> None:
     found = well()
     [long], _ = runs.of([record(1, message="x" * 100_000, reason="y" * 100_000)])
-    text = page.rendered([found.__class__(**{**found.__dict__, "runs": (long,) * runs.RUNS})], NOW)
+    text = page.rendered([replace(found, runs=(long,) * runs.RUNS)], NOW)
     assert len(text) < 200_000
     assert cut("abcdef", 4) == "abc…"
+
+
+def test_names_without_end_do_not_make_a_page_without_end() -> None:
+    host = "x" * 100_000
+    routes = [{"route": [to(host, host)]}] * 500
+    found = mesh.of_objects([istio("VirtualService", f"x/{host}", hosts=[host] * 500, http=routes)], "the cluster")
+    assert len(page.rendered([replace(well(), mesh=found)], NOW)) < 60_000
 
 
 def test_characters_that_lie_are_marked() -> None:
