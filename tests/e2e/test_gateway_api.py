@@ -3,10 +3,8 @@ namespace (#5)."""
 
 from __future__ import annotations
 
-import shutil
 import time
 
-import gomodules
 import pytest
 import yaml
 from backends import Backends, echo, server
@@ -37,15 +35,11 @@ def routed(more_images, tmp_path_factory):
     calls.add("c")
     secure.add("s")
     example = Example(lab, "routes")
-    crds = example.folder / "crds"
-    crds.mkdir()
-    for file in gomodules.crds_of_gateway_api():
-        shutil.copy(file, crds)
     trust = config("ca", secure.namespace, **{"ca.crt": (folder / f"{TLS}.crt").read_text()})
     (example.folder / "ca.yaml").write_text(yaml.safe_dump(trust))
     example.has(f"""\
 resources:
-  manifests: [manifests/routes/crds, manifests/routes/ca.yaml]
+  manifests: [manifests/routes/ca.yaml]
   gateway_api:
     gateways:
       istio-system/routes:

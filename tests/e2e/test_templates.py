@@ -5,17 +5,14 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 import examples
-import gomodules
 import pytest
 from cryptography import x509
 from outside import DEADLINE, Example, Outside, ask_from, pod_like, settled
-from owning import lines
 
 from meshwright import envoys
 from meshwright.checks import limits
@@ -137,32 +134,12 @@ def test_a_local_rate_limit_answers_429_and_recovers(example, outside):
 
 
 def test_the_gateway_api_after_its_crds(example, outside):
-    files = gomodules.crds_of_gateway_api()
-    assert files, "the lab is built from this module"
-    folder = example.lab.driver.root / "manifests" / "gateway-api"
-    folder.mkdir(parents=True, exist_ok=True)
-    for file in files:
-        shutil.copy(file, folder)
-    example.has(examples.example("gateway-api") + "  manifests: [manifests/gateway-api]\n")
+    # They come by themselves; tests/e2e/test_validation.py has what is done with older and newer ones.
+    example.has(examples.example("gateway-api"))
     host = "reviews.api.example.com"
     assert outside.until(lambda a: a.status == 200, host, "/reviews/0").status == 200
     assert version(outside.get(host, "/old/0")) in ("v1", "v2", "v3")
     assert outside.get("other.api.example.com", "/reviews/0").status == 404
-    # Without its CRDs in the values they stay, and an older release would be left alone.
-    for file in folder.glob("*.yaml"):
-        file.write_text(re.sub("bundle-version: v[0-9.]+", "bundle-version: v1.0.0", file.read_text()))
-    plan = example.plan()
-    assert plan.code == 0, plan.err
-    assert "newer than v1.0.0" in plan.out
-    changed = [line for line in lines(plan) if line[:2] in ("+ ", "~ ", "- ")]
-    assert not [line for line in changed if "CustomResourceDefinition" in line]
-    done = example.lab.driver.meshwright("apply", "templates", "resources", "--yes")
-    assert done.code == 0, done.err
-    [crd] = [
-        one for one in example.session.list("apiextensions.k8s.io/v1", "CustomResourceDefinition", metadata_only=True)
-        if one["metadata"]["name"] == "httproutes.gateway.networking.k8s.io"
-    ]  # fmt: skip
-    assert crd["metadata"]["annotations"]["gateway.networking.k8s.io/bundle-version"] != "v1.0.0"
 
 
 def test_strict_refuses_plain_text(example, lab, scratch):
