@@ -57,7 +57,8 @@ def svg(certificates: Sequence[Certificate], name: str) -> str:
         if days <= longest:
             drawing.add(picture, "path", d=f"M{x:.1f} {_TOP - 4}V{height - 4}", class_="tick")
             if x - previous > 58:
-                drawing.add(picture, "text", said, x=x, y=14, class_="scale")
+                # The last one must not reach beyond the picture.
+                drawing.add(picture, "text", said, x=min(x, _BAR - 28), y=14, class_="scale")
                 previous = x
     for index, (each, life) in enumerate(rows):
         y = _TOP + _ROW * index
