@@ -235,6 +235,11 @@ def test_only_the_last_runs_are_kept(script: Script, project: Project) -> None:
     assert names[0] == "20200101T000040-site-1.jsonl"
 
 
+def _hears_ctrl_c() -> None:
+    # A shell has what it starts in the background ignore Ctrl-C, and that is inherited.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 INTERRUPTED = """
 import sys
 from pathlib import Path
@@ -263,7 +268,7 @@ def test_ctrl_c_reaches_the_child_and_ends_it(project: Project, reaction: str, c
         f"    {reaction}\n"
     )
     command = [sys.executable, "-c", INTERRUPTED, str(project.root), text]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True, preexec_fn=_hears_ctrl_c)
     deadline = time.monotonic() + 20
     while not pid.exists() and time.monotonic() < deadline:
         time.sleep(0.02)
