@@ -98,7 +98,7 @@ def follow(driver: Driver, file: Path) -> tuple[float, float]:
         started = time.monotonic()
         process = subprocess.Popen(command, cwd=driver.root, env=driver.env(), stdout=out)
         time.sleep(SECONDS)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGTERM)
         _, _, used = os.wait4(process.pid, 0)
     return time.monotonic() - started, used.ru_utime + used.ru_stime
 
@@ -162,6 +162,7 @@ def _measure(driver: Driver, session: kube.Session, folder: Path) -> None:
     while sum(_running(pod) for pod in session.list("v1", "Pod", NAMESPACE)) < PODS:
         assert time.monotonic() < ends, "the writers do not run"
         time.sleep(1)
+    time.sleep(20)  # what fills the logs at first is not what is measured
     before = rotated(driver)
     wall, used = follow(driver, folder / "lines")
     pods, lines, lost, twice = count(folder / "lines")
