@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from meshwright import cluster, objects
+from meshwright import cluster, objects, pods
 from meshwright.environment import Environment
 from meshwright.errors import BadInput, Exit, MeshwrightError, Refused
 from meshwright.kube import Session
@@ -135,16 +135,15 @@ def _place(session: Session, mesh: _Mesh, scope: Scope) -> tuple[str, str, dict[
     if not scope.workload:
         return _NAME, scope.namespace, {}
     pod = choice.of_workload(session.list("v1", "Pod"), f"{scope.namespace}/{scope.workload}")[0]
-    return f"{_NAME}-{choice.workload(pod)}", scope.namespace, _selector(session, pod)
+    return f"{_NAME}-{pods.workload(pod)[1]}", scope.namespace, _selector(session, pod)
 
 
 def _selector(session: Session, pod: Object) -> dict[str, str]:
     """The labels by which a pod's workload finds its pods."""
-    owner = next((one for one in pod["metadata"].get("ownerReferences") or [] if one.get("controller")), None)
     labels = dict(pod["metadata"].get("labels") or {})
-    if owner is not None:
-        kind = "Deployment" if owner["kind"] == "ReplicaSet" else owner["kind"]
-        found = session.get("apps/v1", kind, choice.workload(pod), pod["metadata"]["namespace"])
+    kind, name = pods.workload(pod)
+    if kind != "Pod":
+        found = session.get("apps/v1", kind, name, pod["metadata"]["namespace"])
         labels = dict(((found or {}).get("spec", {}).get("selector") or {}).get("matchLabels") or labels)
     labels.pop("pod-template-hash", None)
     if not labels:

@@ -8,6 +8,7 @@ __all__ = [
     "INJECT",
     "PROXY",
     "REVISION",
+    "controller",
     "finished",
     "injected_namespace",
     "name",
@@ -16,6 +17,7 @@ __all__ = [
     "ready",
     "revision",
     "wants_sidecar",
+    "workload",
 ]
 
 Object = dict[str, Any]
@@ -95,3 +97,22 @@ def wants_sidecar(pod: Object, namespace: Object) -> bool:
         return True
     asked = labels.get(INJECT) == "true" or bool(labels.get(REVISION))
     return asked and _INJECTION not in around
+
+
+def controller(obj: Object) -> Object | None:
+    """The reference to what made a pod, or another object, and keeps it; None where nothing does."""
+    references = obj["metadata"].get("ownerReferences") or []
+    return next((reference for reference in references if reference.get("controller")), None)
+
+
+def workload(pod: Object) -> tuple[str, str]:
+    """Kind and name of what a pod belongs to, such as its Deployment; Pod and its own name where it belongs to none."""
+    metadata, owner = pod["metadata"], controller(pod)
+    if owner is None:
+        return "Pod", str(metadata["name"])
+    kind, name = str(owner["kind"]), str(owner["name"])
+    # A ReplicaSet is called after its Deployment and its template's hash.
+    suffix = (metadata.get("labels") or {}).get("pod-template-hash")
+    if kind == "ReplicaSet" and suffix and name.endswith(f"-{suffix}"):
+        return "Deployment", name.removesuffix(f"-{suffix}")
+    return kind, name

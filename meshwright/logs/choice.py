@@ -12,7 +12,7 @@ from meshwright import pods
 from meshwright.errors import BadInput
 from meshwright.logs.line import Line
 
-__all__ = ["Filter", "milliseconds", "of_workload", "seconds", "workload"]
+__all__ = ["Filter", "milliseconds", "of_workload", "seconds"]
 
 Object = dict[str, Any]
 
@@ -57,17 +57,6 @@ def seconds(text: str) -> float:
     return milliseconds(text) / 1000
 
 
-def workload(pod: Object) -> str:
-    """The name of what a pod belongs to: of its Deployment, StatefulSet, DaemonSet or Job, else its own."""
-    owner = next((one for one in pod["metadata"].get("ownerReferences") or [] if one.get("controller")), None)
-    if owner is None:
-        return str(pod["metadata"]["name"])
-    name = str(owner["name"])
-    # A ReplicaSet is called after its Deployment and its template's hash.
-    suffix = (pod["metadata"].get("labels") or {}).get("pod-template-hash")
-    return name.removesuffix(f"-{suffix}") if owner["kind"] == "ReplicaSet" and suffix else name
-
-
 def of_workload(listed: Sequence[Object], wanted: str, namespace: str = "") -> list[Object]:
     """The pods with a proxy that `wanted` means: a workload, a pod, or the value of the label `app`, as NAME or
     NAMESPACE/NAME; all of them where it is empty. Raises BadInput naming the nearest: there is none."""
@@ -82,7 +71,7 @@ def of_workload(listed: Sequence[Object], wanted: str, namespace: str = "") -> l
         return with_proxy
     found = [pod for pod in with_proxy if name in _names(pod)]
     if not found:
-        known = sorted({f"{pod['metadata']['namespace']}/{workload(pod)}" for pod in with_proxy})
+        known = sorted({f"{pod['metadata']['namespace']}/{pods.workload(pod)[1]}" for pod in with_proxy})
         near = difflib.get_close_matches(wanted if "/" in wanted else name, _short(known, wanted), 1, 0.5)
         where = f" in namespace {namespace}" if namespace else ""
         raise BadInput(
@@ -94,7 +83,7 @@ def of_workload(listed: Sequence[Object], wanted: str, namespace: str = "") -> l
 
 
 def _names(pod: Object) -> set[str]:
-    return {pod["metadata"]["name"], workload(pod), (pod["metadata"].get("labels") or {}).get("app", "")}
+    return {pod["metadata"]["name"], pods.workload(pod)[1], (pod["metadata"].get("labels") or {}).get("app", "")}
 
 
 def _short(known: Sequence[str], wanted: str) -> list[str]:
