@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
@@ -156,7 +156,7 @@ class Report:
     proxy: Proxy
     upstreams: tuple[Upstream, ...] = ()
     error: MeshwrightError | None = None
-    counts: bool = field(default=False)
+    counts: bool = False
     """Whether it keeps the counters that only some proxies keep."""
 
 
@@ -175,9 +175,10 @@ def look(session: Session, wanted: Sequence[Proxy], addresses: Mapping[str, str]
 def _report(
     proxy: Proxy, page: bytes | MeshwrightError, stats: bytes | MeshwrightError, addresses: Mapping[str, str]
 ) -> Report:
-    error = next((each for each in (page, stats) if isinstance(each, MeshwrightError)), None)
-    if error is not None or isinstance(page, MeshwrightError) or isinstance(stats, MeshwrightError):
-        return Report(proxy, error=error)
+    if isinstance(page, MeshwrightError):
+        return Report(proxy, error=page)
+    if isinstance(stats, MeshwrightError):
+        return Report(proxy, error=stats)
     try:
         counted = _counted(json.loads(stats))
         found = of_proxy(json.loads(page), counted, addresses)
