@@ -7,6 +7,7 @@ from typing import Any
 import mesh as objects
 import pytest
 from certmesh import istiod_pod
+from clock import Clock
 from pki import NOW, leaf, make, plugged, self_signed
 
 from meshwright.certs import phase, readiness, trust
@@ -17,22 +18,6 @@ from meshwright.certs.mesh import look
 from meshwright.certs.phase import Phase
 from meshwright.check import State
 from meshwright.errors import Refused, Unreachable, Unverified
-
-
-class Clock:
-    """Time that passes only by sleeping; `events` happen at their second."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-        self.events: list[tuple[float, Any]] = []
-
-    def __call__(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.now += seconds
-        while self.events and self.events[0][0] <= self.now:
-            self.events.pop(0)[1]()
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from clock import Clock
 from pki import NOW, make, self_signed
 
 from meshwright.certs import phase, trust
@@ -12,22 +13,6 @@ from meshwright.certs.gates import NUDGED, Held, Pace, behind, hold, nudge, prog
 from meshwright.certs.phase import Phase
 from meshwright.errors import Forbidden, Refused, Unreachable, Unverified
 from meshwright.kube import ApiError
-
-
-class Clock:
-    """Time that passes only by sleeping; `events` happen at their second."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-        self.events: list[tuple[float, Any]] = []
-
-    def __call__(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.now += seconds
-        while self.events and self.events[0][0] <= self.now:
-            self.events.pop(0)[1]()
 
 
 @pytest.fixture
