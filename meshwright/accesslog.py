@@ -17,7 +17,6 @@ from meshwright import cluster, objects, pods
 from meshwright.environment import Environment
 from meshwright.errors import BadInput, Exit, MeshwrightError, Refused
 from meshwright.kube import Session
-from meshwright.logs import choice
 from meshwright.plan import Action, Change, Plan, digest
 from meshwright.step import Step
 from meshwright.target import Target
@@ -134,7 +133,7 @@ def _place(session: Session, mesh: _Mesh, scope: Scope) -> tuple[str, str, dict[
         )
     if not scope.workload:
         return _NAME, scope.namespace, {}
-    pod = choice.of_workload(session.list("v1", "Pod"), f"{scope.namespace}/{scope.workload}")[0]
+    pod = pods.of_workload(session.list("v1", "Pod"), f"{scope.namespace}/{scope.workload}")[0]
     return f"{_NAME}-{pods.workload(pod)[1]}", scope.namespace, _selector(session, pod)
 
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Sequence
 from typing import Any
+
+from meshwright.errors import BadInput
 
 __all__ = [
     "INJECT",
@@ -12,6 +16,7 @@ __all__ = [
     "finished",
     "injected_namespace",
     "name",
+    "of_workload",
     "proxy",
     "proxy_ready",
     "ready",
@@ -116,3 +121,36 @@ def workload(pod: Object) -> tuple[str, str]:
     if kind == "ReplicaSet" and suffix and name.endswith(f"-{suffix}"):
         return "Deployment", name.removesuffix(f"-{suffix}")
     return kind, name
+
+
+def of_workload(listed: Sequence[Object], wanted: str, namespace: str = "") -> list[Object]:
+    """The pods with a proxy that `wanted` means: a workload, a pod, or the value of the label `app`, as NAME or
+    NAMESPACE/NAME; all of them where it is empty. Raises BadInput naming the nearest: there is none."""
+    with_proxy = [pod for pod in listed if proxy(pod) is not None]
+    space, _, called = wanted.rpartition("/")
+    space = space or namespace
+    if space:
+        with_proxy = [pod for pod in with_proxy if pod["metadata"]["namespace"] == space]
+    if not called:
+        if space and not with_proxy:
+            raise BadInput(f"no pod in namespace {space} has a proxy", hint="`kubectl get pods -A` shows the pods")
+        return with_proxy
+    found = [pod for pod in with_proxy if called in _names(pod)]
+    if not found:
+        known = sorted({f"{pod['metadata']['namespace']}/{workload(pod)[1]}" for pod in with_proxy})
+        near = difflib.get_close_matches(wanted if "/" in wanted else called, _short(known, wanted), 1, 0.5)
+        where = f" in namespace {namespace}" if namespace else ""
+        raise BadInput(
+            f"no pod with a proxy belongs to a workload {wanted!r}{where}",
+            hint=(f"Did you mean {near[0]}? " if near else "")
+            + f"Workloads with a proxy: {', '.join(known[:20])}{' ...' if len(known) > 20 else ''}",
+        )
+    return found
+
+
+def _names(pod: Object) -> set[str]:
+    return {pod["metadata"]["name"], workload(pod)[1], (pod["metadata"].get("labels") or {}).get("app", "")}
+
+
+def _short(known: Sequence[str], wanted: str) -> list[str]:
+    return list(known) if "/" in wanted else [name.rpartition("/")[2] for name in known]

@@ -50,7 +50,7 @@ def command(
     as_json: bool,
 ) -> int:
     """Prints lines. With --json one document where it does not follow, else one document a line."""
-    from meshwright import cluster
+    from meshwright import cluster, pods
     from meshwright.logs import choice
     from meshwright.logs.many import followed, pods_of, there
 
@@ -62,7 +62,7 @@ def command(
         session = cluster.answering(hosts[0], loaded.env)
 
         def look() -> list[Pod]:
-            return pods_of(choice.of_workload(session.list("v1", "Pod"), wanted, namespace))
+            return pods_of(pods.of_workload(session.list("v1", "Pod"), wanted, namespace))
 
         found = look()
         if not found:

@@ -32,15 +32,14 @@ __all__ = ["command"]
 @json_option
 def command(environment: str, wanted: str, namespace: str, whole: bool, as_json: bool) -> int:
     """Prints a table for each proxy, and what is wrong now."""
-    from meshwright import cluster, envoys, traffic
-    from meshwright.logs import choice
+    from meshwright import cluster, envoys, pods, traffic
 
     output = Output(as_json, "traffic", environment)
     project, loaded = opened(environment)
     with targets(project, loaded, quiet=as_json) as hosts:
         session = cluster.answering(hosts[0], loaded.env)
         listed = session.list("v1", "Pod")
-        chosen = [envoys.proxy_of(pod) for pod in choice.of_workload(listed, wanted, namespace)]
+        chosen = [envoys.proxy_of(pod) for pod in pods.of_workload(listed, wanted, namespace)]
         addresses = {
             pod["status"]["podIP"]: f"{pod['metadata']['namespace']}/{pod['metadata']['name']}"
             for pod in listed

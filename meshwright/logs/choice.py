@@ -1,20 +1,14 @@
-"""Which pods' logs, and which of their lines."""
+"""Which lines of the logs are wanted."""
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from meshwright import pods
 from meshwright.errors import BadInput
 from meshwright.logs.line import Line
 
-__all__ = ["Filter", "milliseconds", "of_workload", "seconds"]
-
-Object = dict[str, Any]
+__all__ = ["Filter", "milliseconds", "seconds"]
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _IN_MS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
@@ -55,36 +49,3 @@ def milliseconds(text: str) -> int:
 def seconds(text: str) -> float:
     """The same, in seconds."""
     return milliseconds(text) / 1000
-
-
-def of_workload(listed: Sequence[Object], wanted: str, namespace: str = "") -> list[Object]:
-    """The pods with a proxy that `wanted` means: a workload, a pod, or the value of the label `app`, as NAME or
-    NAMESPACE/NAME; all of them where it is empty. Raises BadInput naming the nearest: there is none."""
-    with_proxy = [pod for pod in listed if pods.proxy(pod) is not None]
-    space, _, name = wanted.rpartition("/")
-    space = space or namespace
-    if space:
-        with_proxy = [pod for pod in with_proxy if pod["metadata"]["namespace"] == space]
-    if not name:
-        if space and not with_proxy:
-            raise BadInput(f"no pod in namespace {space} has a proxy", hint="`kubectl get pods -A` shows the pods")
-        return with_proxy
-    found = [pod for pod in with_proxy if name in _names(pod)]
-    if not found:
-        known = sorted({f"{pod['metadata']['namespace']}/{pods.workload(pod)[1]}" for pod in with_proxy})
-        near = difflib.get_close_matches(wanted if "/" in wanted else name, _short(known, wanted), 1, 0.5)
-        where = f" in namespace {namespace}" if namespace else ""
-        raise BadInput(
-            f"no pod with a proxy belongs to a workload {wanted!r}{where}",
-            hint=(f"Did you mean {near[0]}? " if near else "")
-            + f"Workloads with a proxy: {', '.join(known[:20])}{' ...' if len(known) > 20 else ''}",
-        )
-    return found
-
-
-def _names(pod: Object) -> set[str]:
-    return {pod["metadata"]["name"], pods.workload(pod)[1], (pod["metadata"].get("labels") or {}).get("app", "")}
-
-
-def _short(known: Sequence[str], wanted: str) -> list[str]:
-    return list(known) if "/" in wanted else [name.rpartition("/")[2] for name in known]

@@ -86,7 +86,7 @@ def follow(
     """
     given, away = _Given(int(since)), False
     while not stop.is_set():
-        left_out = given.again()
+        left_out, trouble = given.again(), ""
         try:
             for one in _lines(session, pod, given.from_here(), follow=True):
                 if away:
@@ -104,35 +104,27 @@ def follow(
         except ApiError as error:
             if error.status == 404:
                 return
-            if error.status != 400:  # 400: its container has not started yet
+            if error.status >= 500:  # its kubelet gives no answer
+                trouble = error.message
+            elif error.status != 400:  # 400: its container has not started yet
                 raise
+        except Unreachable:
+            # A proxy that has nothing to say looks the same as a connection that has died: the next look tells.
+            pass
+        try:
+            if _ended(session, pod):
+                return
         except Unreachable as error:
-            # A proxy that has nothing to say looks the same as a connection that has died: asking again tells.
-            if not _there(session, pod, error, say, told=away):
-                away = True
-                stop.wait(_PAUSE)
-                continue
-        if _ended(session, pod):
-            return
-        stop.wait(_PAUSE if time.time() - max(given.lines, default=0) > _PAUSE else 0)
-
-
-def _there(session: Session, pod: Pod, error: Unreachable, say: Callable[[str], None], *, told: bool) -> bool:
-    try:
-        session.get("v1", "Pod", pod.name, pod.namespace)
-    except Unreachable:
-        if not told:
-            say(f"{pod}: {error.message}; trying again")
-        return False
-    return True
+            trouble = error.message
+        if trouble and not away:
+            say(f"{pod}: {trouble}; trying again")
+            away = True
+        stop.wait(_PAUSE if trouble or time.time() - max(given.lines, default=0) > _PAUSE else 0)
 
 
 def _ended(session: Session, pod: Pod) -> bool:
-    """Whether a pod is provably gone, or will write nothing more."""
-    try:
-        found = session.get("v1", "Pod", pod.name, pod.namespace)
-    except Unreachable:
-        return False
+    """Whether a pod is provably gone, or will write nothing more. Raises Unreachable."""
+    found = session.get("v1", "Pod", pod.name, pod.namespace)
     if found is None or found["metadata"]["uid"] != pod.uid:
         return True
     return found.get("status", {}).get("phase") in ("Succeeded", "Failed")

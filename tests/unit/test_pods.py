@@ -1,4 +1,5 @@
-"""Which pods have a sidecar, and which should: the rules of istiod's injection webhook."""
+"""Which pods have a sidecar, and which should (the rules of istiod's injection webhook); pods by the names that people
+use."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ from typing import Any
 import pytest
 
 from meshwright import pods
+from meshwright.errors import BadInput
 
 Object = dict[str, Any]
 
@@ -106,3 +108,49 @@ def test_finished_pods(phase: str, over: bool) -> None:
     made = pod()
     made["status"] = {"phase": phase}
     assert pods.finished(made) is over
+
+
+def owned(space: str, name: str, *, app: str = "", owner: tuple[str, str] | None = None, **labels: str) -> Object:
+    found = pod(namespace=space, labels=labels | ({"app": app} if app else {}), containers=[{"name": "istio-proxy"}])
+    found["metadata"]["name"] = name
+    if owner:
+        found["metadata"]["ownerReferences"] = [{"controller": True, "kind": owner[0], "name": owner[1]}]
+    return found
+
+
+REVIEWS = owned(
+    "bookinfo",
+    "reviews-v1-5c4d-x2",
+    app="reviews",
+    owner=("ReplicaSet", "reviews-v1-5c4d"),
+    **{"pod-template-hash": "5c4d"},
+)
+DB = owned("bookinfo", "db-0", app="db", owner=("StatefulSet", "db"))
+OTHER = owned("shop", "reviews-0", app="reviews")
+ALL = [REVIEWS, DB, OTHER, pod()]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "space", "found"),
+    [
+        ("", "", [REVIEWS, DB, OTHER]),
+        ("", "shop", [OTHER]),
+        ("reviews", "", [REVIEWS, OTHER]),
+        ("bookinfo/reviews", "", [REVIEWS]),
+        ("reviews-v1", "", [REVIEWS]),
+        ("reviews-v1-5c4d-x2", "", [REVIEWS]),
+        ("db", "bookinfo", [DB]),
+        ("bookinfo/", "", [REVIEWS, DB]),
+    ],
+)
+def test_pods_by_the_names_that_people_use(wanted: str, space: str, found: list[Object]) -> None:
+    assert pods.of_workload(ALL, wanted, space) == found
+
+
+def test_a_name_that_nobody_has_gets_the_nearest() -> None:
+    with pytest.raises(BadInput, match="'reviwes-v1'") as raised:
+        pods.of_workload(ALL, "reviwes-v1")
+    assert (raised.value.hint or "").startswith("Did you mean reviews-v1? ")
+    assert "bookinfo/db" in (raised.value.hint or "")
+    with pytest.raises(BadInput, match="namespace nowhere"):
+        pods.of_workload(ALL, "", "nowhere")

@@ -114,4 +114,33 @@ def test_a_cluster_that_is_away_is_said_once_and_so_is_its_return(monkeypatch):
     kubelet.get = get
     monkeypatch.setattr(following, "log", kubelet.open)
     assert texts(follow(kubelet, POD, 0, threading.Event(), said.append)) == ["a", "b"]
-    assert said == ["a/b: the connection died; trying again", "a/b answers again"]
+    assert said == ["a/b: the API server is away; trying again", "a/b answers again"]
+
+
+def test_a_proxy_that_is_silent_costs_one_look_at_its_pod(monkeypatch):
+    kubelet, looks, said = Kubelet([raw(1, 0, "a")], pieces=[1, 0]), [], []
+
+    def get(*_):
+        looks.append(len(kubelet.asked))
+        return None if kubelet.whole else {"metadata": {"uid": "uid"}, "status": {}}
+
+    kubelet.get = get
+    monkeypatch.setattr(following, "log", kubelet.open)
+    assert texts(follow(kubelet, POD, 0, threading.Event(), said.append)) == ["a"]
+    assert looks == [1, 2, 3]
+    assert said == []
+
+
+def test_a_kubelet_that_gives_no_answer_is_asked_again(monkeypatch):
+    kubelet, said, times = Kubelet([raw(1, 0, "a")]), [], iter(range(9))
+
+    @contextmanager
+    def log(*args, **more):
+        if next(times) < 2:
+            raise ApiError("cannot read the log: dial tcp: connection refused", status=500, body={})
+        with kubelet.open(*args, **more) as lines:
+            yield lines
+
+    monkeypatch.setattr(following, "log", log)
+    assert texts(follow(kubelet, POD, 0, threading.Event(), said.append)) == ["a"]
+    assert said == ["a/b: cannot read the log: dial tcp: connection refused; trying again", "a/b answers again"]
