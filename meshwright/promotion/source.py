@@ -17,6 +17,7 @@ from meshwright.project import Project
 from meshwright.records import Record, Result
 from meshwright.records.history import History
 from meshwright.target import Target
+from meshwright.wording import counted
 
 __all__ = ["Applied", "applied"]
 
@@ -78,7 +79,7 @@ def _moment(text: str | None) -> dt.datetime | None:
 
 def _never(env: Environment, history: History, digest: str, unchecked: bool) -> Applied:
     name = release.short(digest)
-    cut = f"; {history.cut} lines of its records are cut" if history.cut else ""
+    cut = f"; {counted(history.cut, 'line')} of its records could not be read" if history.cut else ""
     asked = f"; its cluster was not asked: {history.not_asked}" if history.not_asked else ""
     what = f"no checks were made when {env.name} applied {name}" if unchecked else f"{env.name} never applied {name}"
     return Applied(refused=f"{what}, as far as is known{cut}{asked}", hint=f"`meshwright apply {env.name}` first")

@@ -12,9 +12,11 @@ from typing import Any
 import fakesteps
 import pytest
 from fakes import CA, UID, FakeTarget
+from promoting import CHANGE, World
 
-from meshwright import cli
-from meshwright.cli import common
+from meshwright import cli, cluster
+from meshwright.cli import common, promote, promoting
+from meshwright.cli.planned import Planned
 from meshwright.project import Project
 
 _ALL = """\
@@ -83,3 +85,16 @@ def _runner(capsys: pytest.CaptureFixture[str]) -> Run:
         return Ran(int(code), said.out, said.err)
 
     return run
+
+
+@pytest.fixture
+def world(run: Run, host: FakeTarget, monkeypatch: pytest.MonkeyPatch) -> World:
+    """Two environments to promote from and to; neither has a cluster."""
+    made = World(host.project.root)
+    for module in (promote, promoting):
+        monkeypatch.setattr(module, "planned", lambda *_of, **_more: Planned([CHANGE], {"@local": CHANGE.digest}))
+    monkeypatch.setattr(promoting, "run_deploy", made.run_deploy)
+    monkeypatch.setattr(cluster, "session", lambda _target, _env: None)
+    monkeypatch.setattr(cluster, "no_session", lambda _target, _env: "there is none")
+    host.answer("git", (128, "fatal: not a git repository"))
+    return made

@@ -2,81 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
-from pathlib import Path
 from typing import Any
 
 import pytest
 from fakes import FakeTarget
+from promoting import AFTER, CHANGE, DEV, DONE, STAGING, World
 
-from meshwright import cluster, lock
-from meshwright.cli import promote, promoting
+from meshwright import lock
+from meshwright.cli import promoting
 from meshwright.cli.child import Done
-from meshwright.cli.planned import Planned
 from meshwright.errors import Exit
-from meshwright.plan import Action, Change, Plan
 
-CLUSTER = "cluster: {kind: k3d, image: docker.io/rancher/k3s:v1.35.4-k3s1}\n"
-DEV = CLUSTER + "istio: {version: 1.30.4}   # newest\n"
-STAGING = "# theirs\n" + CLUSTER + "promotion:\n  from: dev\n  applied: false\nistio:\n  version: 1.30.3   # older\n"
-AFTER = STAGING.replace("1.30.3", "1.30.4")
-CHANGE = Plan("istio", "d", (Change(Action.CHANGE, "Deployment", "istio-system/istiod"),), checked=1)
 REFUSED = {"message": "another run is changing it", "hint": "", "exit": 3}
 FAILED = {"message": "1 of 9 checks do not hold", "hint": "", "exit": 1}
-DONE = [{"step": "istio", "state": "changed", "seconds": 1.0}]
-
-
-class World:
-    """The two files; `ran` has the deploys that were run instead of pyinfra, each with the file as it was then, and
-    `ends` how the next ones end."""
-
-    def __init__(self, root: Path) -> None:
-        self.root, self.ran, self.ends = root, [], []
-        self.put("dev", DEV)
-        self.put("staging", STAGING)
-        (root / "deploys" / "site.py").write_text("from meshwright.deploy import run\nsteps = []\nrun(steps)\n")
-
-    ran: list[tuple[str, str, dict[str, str]]]
-    ends: list[Any]
-
-    def put(self, name: str, text: str) -> None:
-        (self.root / "inventory" / f"{name}.py").touch()
-        (self.root / "group_data" / f"{name}.yaml").write_text(text)
-
-    @property
-    def staging(self) -> str:
-        return (self.root / "group_data" / "staging.yaml").read_text()
-
-    @property
-    def note(self) -> Path:
-        return self.root / ".meshwright" / "staging" / "promotion.json"
-
-    def run_deploy(self, _project: Any, environment: str, deploy: str, data: dict[str, str], **_: Any) -> Done:
-        assert (environment, deploy) == ("staging", "site")
-        self.ran.append((self.staging, deploy, data))
-        end = self.ends.pop(0) if self.ends else Done(steps=DONE, checks=[{"check": "x", "state": "ok"}])
-        if isinstance(end, BaseException):
-            raise end
-        assert isinstance(end, Done)
-        return end
-
-
-@pytest.fixture
-def world(run: Any, host: FakeTarget, monkeypatch: pytest.MonkeyPatch) -> World:
-    made = World(host.project.root)
-    for module in (promote, promoting):
-        monkeypatch.setattr(module, "planned", lambda *_of, **_more: Planned([CHANGE], {"@local": CHANGE.digest}))
-    monkeypatch.setattr(promoting, "run_deploy", made.run_deploy)
-    monkeypatch.setattr(cluster, "session", lambda _target, _env: None)
-    monkeypatch.setattr(cluster, "no_session", lambda _target, _env: "there is none")
-    host.answer("git", (128, "fatal: not a git repository"))
-    return made
-
-
-def records(world: World) -> list[Any]:
-    file = world.root / ".meshwright" / "staging" / "records.jsonl"
-    return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
 
 
 def test_the_plan_shows_and_writes_nothing(run: Any, world: World) -> None:
@@ -90,7 +29,7 @@ def test_the_plan_shows_and_writes_nothing(run: Any, world: World) -> None:
                                "unchanged": 0, "known_later": 0}  # fmt: skip
     assert said["file"] == {"path": "group_data/staging.yaml", "changed": True, "written": False}
     assert said["differences"][0]["changes"] == [{"what": "version", "before": "1.30.3", "after": "1.30.4"}]
-    assert (world.staging, world.note.exists(), records(world)) == (STAGING, False, [])
+    assert (world.staging, world.note.exists(), world.records()) == (STAGING, False, [])
 
 
 def test_markdown(run: Any, world: World) -> None:
@@ -105,14 +44,14 @@ def test_the_file_is_written_and_recorded(run: Any, world: World) -> None:
     ran = run("promote", "dev", "staging", "--yes", "--reason", "ticket 4711")
     assert ran.code == Exit.OK, ran.err
     assert (world.staging, world.ran, world.note.exists()) == (AFTER, [], False)
-    started, ended = records(world)
+    started, ended = world.records()
     assert (started["deploy"], started["reason"], ended["result"]) == ("promote", "ticket 4711", "ok")
     assert started["promotion"] == {"from": "dev", "skip": None, "approved_by": []}
     [change] = started["plan"][0]["changes"]
     assert change["fields"] == [{"path": "version", "before": "1.30.3", "after": "1.30.4"}]
     again = run("promote", "dev", "staging", "--yes")
     assert "staging holds this release already" in again.err
-    assert len(records(world)) == 2
+    assert len(world.records()) == 2
 
 
 def test_it_is_applied(run: Any, world: World) -> None:
@@ -122,7 +61,7 @@ def test_it_is_applied(run: Any, world: World) -> None:
     assert (file, data["approved"], world.staging) == (AFTER, CHANGE.digest, AFTER)
     assert ran.document["steps"] == DONE
     assert not world.note.exists()
-    assert [row["step"] for row in records(world)[-1]["steps"]] == ["promote", "istio"]
+    assert [row["step"] for row in world.records()[-1]["steps"]] == ["promote", "istio"]
 
 
 @pytest.mark.parametrize(
@@ -144,7 +83,7 @@ def test_what_is_refused_changes_nothing(run: Any, world: World, words: list[str
     assert ran.code == code
     [error] = [line for line in ran.err.splitlines() if line.startswith("error: ")]
     assert said in error
-    assert (world.staging, world.ran, records(world), world.note.exists()) == (STAGING, [], [], False)
+    assert (world.staging, world.ran, world.records(), world.note.exists()) == (STAGING, [], [], False)
 
 
 def test_a_left_out_environment_is_recorded_with_its_reason(run: Any, world: World) -> None:
@@ -154,7 +93,7 @@ def test_a_left_out_environment_is_recorded_with_its_reason(run: Any, world: Wor
     assert "1.30.3" in world.staging
     world.put("staging", AFTER)
     assert run("promote", "lab", "staging", "--yes", "--skip", "dev is being rebuilt").code == Exit.OK
-    assert records(world)[0]["promotion"]["skip"] == "dev is being rebuilt"
+    assert world.records()[0]["promotion"]["skip"] == "dev is being rebuilt"
 
 
 def test_two_at_once(run: Any, world: World, host: FakeTarget) -> None:
@@ -172,7 +111,7 @@ def test_a_run_that_was_refused_puts_the_file_back(run: Any, world: World) -> No
     assert ran.code == Exit.REFUSED
     assert ran.document["error"]["message"] == REFUSED["message"]
     assert (world.staging, world.note.exists()) == (STAGING, False)
-    assert records(world)[-1]["result"] == "refused"
+    assert world.records()[-1]["result"] == "refused"
 
 
 def test_one_that_does_not_hold_stops_with_the_way_back_prepared(run: Any, world: World) -> None:
@@ -203,7 +142,7 @@ def test_one_that_does_not_hold_comes_back_where_the_values_say_so(run: Any, wor
     assert ran.document["restored"] is True
     assert [file for file, _, _ in world.ran] == [text.replace("1.30.3", "1.30.4"), text]
     assert (world.staging, world.note.exists()) == (text, False)
-    assert records(world)[-1]["message"].endswith("file and cluster were put back")
+    assert world.records()[-1]["message"].endswith("file and cluster were put back")
 
 
 def test_a_way_back_that_fails_is_kept(run: Any, world: World) -> None:

@@ -70,4 +70,4 @@ def test_what_is_no_apply_of_it(host: FakeTarget, runs: Sequence[Any], said: str
 
 def test_a_cut_line_and_a_silent_cluster_are_said(host: FakeTarget) -> None:
     found = applied(host, cut=2, not_asked="no answer")
-    assert found.refused.endswith("; 2 lines of its records are cut; its cluster was not asked: no answer")
+    assert found.refused.endswith("; 2 lines of its records could not be read; its cluster was not asked: no answer")
