@@ -22,9 +22,9 @@ from meshwright.certs.gates import Held, Pace
 from meshwright.certs.modes import Mode, on
 from meshwright.certs.phase import Phase, Position, where
 from meshwright.certs.readiness import keeper
-from meshwright.certs.restarting import RESTARTED
 from meshwright.certs.standby import Standby
 from meshwright.certs.trust import Looks, Report, verify
+from meshwright.certs.workloads import RESTARTED
 from meshwright.environment import Environment
 from meshwright.errors import Refused
 from meshwright.kube import ApiError, Session, wait

@@ -15,9 +15,8 @@ from meshwright.certs.contents import Step as At
 from meshwright.certs.finding import Finding
 from meshwright.certs.mesh import Mesh
 from meshwright.certs.modes import Mode
-from meshwright.certs.restarting import RESTARTED
 from meshwright.certs.trust import Report
-from meshwright.certs.workloads import Owners, Workload
+from meshwright.certs.workloads import RESTARTED, Owners, Workload
 from meshwright.check import State
 from meshwright.envoys import Proxy
 from meshwright.kube import Session

@@ -11,14 +11,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from meshwright.certs import workloads
-from meshwright.certs.workloads import Workload
+from meshwright.certs.workloads import RESTARTED, Workload
 from meshwright.errors import Unverified
 from meshwright.kube import Session, wait
 
-__all__ = ["RESTARTED", "Restarter", "batches"]
-
-RESTARTED = "meshwright/restarted-for"
-"""The annotation on a pod template whose change is a rolling update."""
+__all__ = ["Restarter", "batches"]
 
 _TOGETHER = 4
 

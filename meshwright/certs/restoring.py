@@ -15,7 +15,7 @@ from meshwright import cluster
 from meshwright.certs import asked, backup, gates, phase, trust
 from meshwright.certs.certificate import BrokenBundle, bundle, named
 from meshwright.certs.phase import Phase, Position
-from meshwright.certs.restarting import RESTARTED
+from meshwright.certs.workloads import RESTARTED
 from meshwright.environment import Environment
 from meshwright.errors import BadInput, Exit, MeshwrightError, Refused, Unverified
 from meshwright.kube import ApiError, Session, wait

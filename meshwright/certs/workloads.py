@@ -15,9 +15,11 @@ from typing import Any
 
 from meshwright.certs.selectors import matches
 from meshwright.kube import Session
+from meshwright.pods import controller
 
 __all__ = [
     "KINDS",
+    "RESTARTED",
     "Budget",
     "Keeper",
     "Owners",
@@ -34,6 +36,9 @@ Object = dict[str, Any]
 
 KINDS = ("Deployment", "StatefulSet", "DaemonSet")
 """Those that are restarted: by their own rolling update."""
+
+RESTARTED = "meshwright/restarted-for"
+"""The annotation on a pod template whose change is a rolling update."""
 
 _HELD = "nothing keeps it, so nothing would start it again"
 _BARE = "what keeps it replaces no pods by itself"
@@ -66,8 +71,9 @@ class Budget:
 class Workload:
     """What keeps pods with proxies. `gateway`: they are gateways. `pods` are their names, `replicas` how many there
     should be, `at_once` how many of them its update may take away before new ones are there. `obstacle` says why its
-    update does not give them new certificates, `hint` what to do; both "" where it does. `startup` is about how many
-    seconds one of its pods takes to be ready, `guarded` whether a PodDisruptionBudget is over them."""
+    update does not give them new certificates, `hint` what to do; both "" where it does. `template` is its pod
+    template. `startup` is about how many seconds one of its pods takes to be ready, `guarded` whether a
+    PodDisruptionBudget is over them."""
 
     gateway: bool
     kind: str
@@ -78,12 +84,23 @@ class Workload:
     obstacle: str = field(default="", compare=False)
     hint: str = field(default="", compare=False)
     pods: tuple[str, ...] = field(default=(), compare=False)
-    labels: Object = field(default_factory=dict, compare=False, repr=False)
+    template: Object = field(default_factory=dict, compare=False, repr=False)
     startup: float = field(default=10.0, compare=False)
     guarded: bool = field(default=False, compare=False)
 
     def __str__(self) -> str:
         return f"{self.kind} {self.namespace}/{self.name}"
+
+    @property
+    def labels(self) -> Object:
+        """The labels of its pods."""
+        found: Object = (self.template.get("metadata") or {}).get("labels") or {}
+        return found
+
+    @property
+    def restarted_for(self) -> str:
+        """For which write it was restarted last ("" for none); its rolling update may still be under way."""
+        return str(((self.template.get("metadata") or {}).get("annotations") or {}).get(RESTARTED, ""))
 
     @property
     def seconds(self) -> float:
@@ -126,15 +143,10 @@ def _names(obj: Object) -> tuple[str, str]:
     return str(obj["metadata"].get("namespace") or ""), str(obj["metadata"]["name"])
 
 
-def _controller(obj: Object) -> Object:
-    references = obj["metadata"].get("ownerReferences") or []
-    return next((each for each in references if each.get("controller")), references[0] if references else {})
-
-
 def _keeper(pod: Object, owners: Owners) -> Keeper:
-    namespace, owner = str(pod["metadata"]["namespace"]), _controller(pod)
+    namespace, owner = str(pod["metadata"]["namespace"]), controller(pod) or {}
     if owner.get("kind") == "ReplicaSet":
-        above = _controller(owners.replica_sets.get((namespace, owner["name"]), {"metadata": {}}))
+        above = controller(owners.replica_sets.get((namespace, owner["name"]), {"metadata": {}}))
         owner = above or owner
     kind, name = str(owner.get("kind") or ""), str(owner.get("name") or "")
     return kind, name, owners.workloads.get((kind, namespace, name))
@@ -163,7 +175,8 @@ def _workload(
     if obj is None:
         why, hint = _NOT_RESTARTED.get("" if kind == "Pod" else kind, _of_another(kind))
         return Workload(gateway, "Pod", namespace, name, 1, 1, why, hint, names, startup=startup)
-    labels = ((obj["spec"].get("template") or {}).get("metadata") or {}).get("labels") or {}
+    template = obj["spec"].get("template") or {}
+    labels = (template.get("metadata") or {}).get("labels") or {}
     replicas = obj["spec"].get("replicas", 1) if kind != "DaemonSet" else len(pods)
     taken = at_once(obj, len(pods))
     covering = [each for each in owners.budgets if each.covers(namespace, labels)]
@@ -171,7 +184,7 @@ def _workload(
     if not why:
         why, hint = room(taken, covering)
     guarded = bool(covering)
-    return Workload(gateway, kind, namespace, name, replicas, taken, why, hint, names, labels, startup, guarded)
+    return Workload(gateway, kind, namespace, name, replicas, taken, why, hint, names, template, startup, guarded)
 
 
 def _of_another(kind: str) -> tuple[str, str]:

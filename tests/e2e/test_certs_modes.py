@@ -9,7 +9,7 @@ from rooted import NAMESPACE, bookinfo_hosts, certs, in_order, page_load
 from slowness import SLOW, generations, slowed
 
 from meshwright.certs.phase import STANDBY
-from meshwright.certs.restarting import RESTARTED
+from meshwright.certs.workloads import RESTARTED
 
 TO = ("certs", "transition", "lab", "--to", "new-self-signed")
 

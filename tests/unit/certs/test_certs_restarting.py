@@ -9,13 +9,14 @@ import pytest
 from fakes import FakeSession
 
 from meshwright.certs import restarting
-from meshwright.certs.restarting import RESTARTED, Restarter, batches
-from meshwright.certs.workloads import Workload
+from meshwright.certs.restarting import Restarter, batches
+from meshwright.certs.workloads import RESTARTED, Workload
 from meshwright.errors import Unverified
 
 
 def workload(name: str, *, gateway: bool = False, at_once: int = 0, obstacle: str = "") -> Workload:
-    return Workload(gateway, "Deployment", "bookinfo", name, 2, at_once, obstacle, labels={"app": name})
+    template = {"metadata": {"labels": {"app": name}}}
+    return Workload(gateway, "Deployment", "bookinfo", name, 2, at_once, obstacle, template=template)
 
 
 def names(wanted: list[Workload]) -> list[list[str]]:
