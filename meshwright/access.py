@@ -7,7 +7,7 @@ the environment's namespaces and kinds, and what is asked for is then what was g
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from meshwright import rights
@@ -26,6 +26,8 @@ _REVIEWS = "authorization.k8s.io/v1"
 # A namespace in which nobody was given anything: what its rules say is said of all namespaces.
 _NOWHERE = "meshwright-nowhere"
 _VERBS = {Action.ADD: ("create", "patch"), Action.CHANGE: ("patch",), Action.DESTROY: ("delete",)}
+# What the roles may change by name only, because there is more of it in a cluster than an environment's own.
+_BY_NAME = ("Namespace", "CustomResourceDefinition")
 _SUBJECTS = {"user": "User", "group": "Group", "serviceaccount": "ServiceAccount"}
 
 
@@ -80,9 +82,22 @@ def of_changes(session: Session, changes: Iterable[Change]) -> list[Right]:
         known = session.resource(obj["apiVersion"], obj["kind"])
         resource = known.plural if known else rights.plural(obj["kind"])
         namespace = obj["metadata"].get("namespace") or None
-        why = f"{change.kind} {change.name}"
-        found.append(Right(why, obj["apiVersion"].rpartition("/")[0], (resource,), _VERBS[change.action], namespace))
+        right = Right(
+            f"{change.kind} {change.name}",
+            obj["apiVersion"].rpartition("/")[0],
+            (resource,),
+            _VERBS[change.action],
+            namespace,
+        )
+        found += _by_name(right, obj["metadata"]["name"]) if obj["kind"] in _BY_NAME else [right]
     return found
+
+
+def _by_name(right: Right, name: str) -> list[Right]:
+    """The right to one object. What is to be created has no name yet (Kubernetes, RBAC: referring to resources)."""
+    named = tuple(verb for verb in right.verbs if verb != "create")
+    creating = replace(right, verbs=("create",))
+    return [*([creating] if named != right.verbs else []), replace(right, verbs=named, names=(name,))]
 
 
 def missing(session: Session, wanted: Iterable[Right]) -> list[Ask]:
@@ -178,7 +193,7 @@ def manifests(env: Environment, role: Role, wanted: Sequence[Right], bind: Seque
     ]
     for namespace in places:
         kind = "Role" if namespace else "ClusterRole"
-        metadata = {"name": f"{rights.OWN}-{env.name}-{role}"} | ({"namespace": namespace} if namespace else {})
+        metadata = {"name": f"{rights.OWN}-{env.environment}-{role}"} | ({"namespace": namespace} if namespace else {})
         rules = [_rule(right) for right in wanted if (right.namespace or "") == namespace]
         made.append({"apiVersion": f"{_RBAC}/v1", "kind": kind, "metadata": metadata, "rules": rules})
         if bind:

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
-from meshwright import cluster, foreign, gateway_release, objects, ownership
+from meshwright import cluster, foreign, gateway_release, manifests, objects, ownership, resources
 from meshwright.crds import CHANNEL, VERSION, order, said
 from meshwright.environment import Environment
 from meshwright.errors import BadInput, MeshwrightError
 from meshwright.kube import Session, wait
+from meshwright.manifests import Manifest
 from meshwright.plan import Action, Blocked, Change, Field, Plan, digest
 from meshwright.step import Step
 from meshwright.target import Target
@@ -42,31 +42,31 @@ class _Compared:
     notes: tuple[str, ...]
 
 
-def used(root: Path, env: Environment) -> bool:
-    """Whether the environment has objects of the Gateway API, and no manifests with their CRDs."""
-    texts = [file.read_bytes() for file in _files(root, env.resources.manifests)]
-    if any(VERSION.encode() in text for text in texts):
+def used(env: Environment, found: Sequence[Manifest]) -> bool:
+    """Whether the environment, whose manifests are `found`, has objects of the Gateway API, and no manifests with their
+    CRDs."""
+    objs = [manifest.obj for manifest in found]
+    if any(obj["kind"] == _KIND and obj["metadata"]["name"].endswith(f".{gateway_release.GROUP}") for obj in objs):
         return False
     api = getattr(env.resources, "gateway_api", None)
     return bool(api and any(api.model_dump().values())) or any(
-        f"{gateway_release.GROUP}/v".encode() in text for text in texts
+        obj["apiVersion"].startswith(f"{gateway_release.GROUP}/") for obj in objs
     )
 
 
-def _files(root: Path, paths: Sequence[str]) -> list[Path]:
-    found: list[Path] = []
-    for path in paths:
-        place = root / path
-        found += [place] if place.is_file() else sorted(place.rglob("*.*")) if place.is_dir() else []
-    return [file for file in found if file.suffix in (".yaml", ".yml", ".json") and file.is_file()]
-
-
 def _plan(target: Target, env: Environment) -> Plan:
-    crds = env.istio.gateway_api
-    if not used(target.project.root, env):
-        return Plan(_NAME, digest([]))
+    crds, root, paths = env.istio.gateway_api, target.project.root, env.resources.manifests
+    unbuilt = resources.unbuilt(target, env)
+    wanted = used(env, resources.read(target, env, without=unbuilt))
+    built = manifests.kustomized(root, paths)
+    # What is in kustomize folders an approval is bound by without kubectl too.
+    whole = [bool(built) or wanted, env.istio.version, crds.release, crds.channel, crds.crds]
+    desired = digest([*whole, manifests.sources(root, built)])
+    if unbuilt and not wanted:
+        return Plan(_NAME, desired, after="tools")
+    if not wanted:
+        return Plan(_NAME, desired)
     names = gateway_release.wanted(env)
-    desired = digest([gateway_release.needed(env), crds.channel, crds.crds, names])
     session = cluster.session(target, env)
     if session is None:
         return Plan(_NAME, desired, after="cluster")

@@ -20,7 +20,7 @@ from meshwright.target import Target
 if TYPE_CHECKING:
     from meshwright.taken import Before
 
-__all__ = ["Written", "apply", "apply_all", "planned", "set_name", "wanted", "write"]
+__all__ = ["Written", "apply", "apply_all", "planned", "read", "set_name", "unbuilt", "wanted", "write"]
 
 _CRD = "CustomResourceDefinition"
 
@@ -37,7 +37,7 @@ class Written:
 
 def set_name(env: Environment, component: str = "resources") -> str:
     """The name of the ApplySet of a component of the environment."""
-    return f"{component}-{env.name}"
+    return f"{component}-{env.environment}"
 
 
 def wanted(
@@ -45,9 +45,24 @@ def wanted(
 ) -> list[manifests.Manifest]:
     """The objects that the environment wants, with their places: what its values say, and what its manifests do but
     for those of the paths in `without`. `unread` and what is raised: `rendering.rendered`."""
+    return manifests.unique([*rendering.rendered(target.project, env, unread), *read(target, env, without=without)])
+
+
+def read(target: Target, env: Environment, *, without: Collection[str] = ()) -> list[manifests.Manifest]:
+    """The objects of the environment's manifests but for those of the paths in `without`; read once for all steps of a
+    run, until something was changed. Raises what `manifests.read` raises."""
     paths = [path for path in env.resources.manifests if path not in without]
-    written = manifests.read(target.project.root, paths, _kubectl(target, env) or "kubectl")
-    return manifests.unique([*rendering.rendered(target.project, env, unread), *written])
+    return target.shared.get(
+        ("manifests", env.name, tuple(paths)),
+        lambda: manifests.read(target.project.root, paths, _kubectl(target, env) or "kubectl"),
+    )
+
+
+def unbuilt(target: Target, env: Environment) -> list[str]:
+    """The kustomize folders among the environment's manifests that cannot be built before the step `tools` has
+    installed kubectl."""
+    built = manifests.kustomized(target.project.root, env.resources.manifests)
+    return built if built and target.local and _kubectl(target, env) is None else []
 
 
 def _kubectl(target: Target, env: Environment) -> str | None:
@@ -57,12 +72,11 @@ def _kubectl(target: Target, env: Environment) -> str | None:
 
 def _plan(target: Target, env: Environment) -> Plan:
     root, paths = target.project.root, env.resources.manifests
-    built = manifests.kustomized(root, paths)
-    buildable = not built or not target.local or _kubectl(target, env) is not None
-    found = wanted(target, env, without=() if buildable else built)
+    waiting = unbuilt(target, env)
+    found = wanted(target, env, without=waiting)
     # Before kubectl is there, only its sources can be bound by an approval.
     desired = digest([[m.obj for m in found if not m.built], manifests.sources(root, paths)])
-    if not buildable:
+    if waiting:
         return Plan("resources", desired, after="tools")
     session = cluster.session(target, env)
     if session is None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
+from meshwright import gateway_release
 from meshwright.environment import Environment
 
 __all__ = ["OWN", "ROLES", "Right", "Role", "of_role", "plural", "run"]
@@ -125,6 +126,8 @@ def _own(env: Environment, objects: Sequence[dict[str, Any]]) -> list[Right]:
 
 def _of_step(step: str, env: Environment, objects: Sequence[dict[str, Any]]) -> list[Right]:
     match step:
+        case "gateway-api":
+            return _crds_of_gateway_api(env, objects)
         case "istio":
             return _install(env)
         case "bookinfo" if env.bookinfo.enabled:
@@ -140,6 +143,18 @@ def _of_step(step: str, env: Environment, objects: Sequence[dict[str, Any]]) -> 
             # Of any namespace: which one, a person says when it is switched.
             return [Right("access logs", "telemetry.istio.io", ("telemetries",), _ALL)]
     return []
+
+
+def _crds_of_gateway_api(env: Environment, objects: Sequence[dict[str, Any]]) -> list[Right]:
+    """What the CRDs of the Gateway API take, where the environment has objects of it and may bring them."""
+    if env.istio.gateway_api.crds == "never" or not any(_resource(obj)[0] == _GATEWAY for obj in objects):
+        return []
+    why, crds = "the CRDs of the Gateway API", ("customresourcedefinitions",)
+    # The name of what is created cannot be limited.
+    return [
+        Right(why, _CRDS, crds, ("create",)),
+        Right(why, _CRDS, crds, ("patch",), None, tuple(gateway_release.wanted(env))),
+    ]
 
 
 def _resources(env: Environment, objects: Sequence[dict[str, Any]]) -> list[Right]:

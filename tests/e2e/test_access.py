@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import re
 from dataclasses import dataclass
@@ -9,7 +10,8 @@ from dataclasses import dataclass
 import pytest
 import yaml
 
-from meshwright import access, kube, rights
+from meshwright import access, gateway_release, kube, rights
+from meshwright.crds import VERSION
 from meshwright.environment import load
 from meshwright.errors import Forbidden
 from meshwright.kube import ApiError
@@ -28,6 +30,15 @@ spec:
   ports: [{name: tls, number: 443, protocol: TLS}]
   resolution: DNS
 """
+GRANT = """\
+apiVersion: gateway.networking.k8s.io/v1beta1
+kind: ReferenceGrant
+metadata: {name: access-e2e, namespace: bookinfo}
+spec:
+  from: [{group: gateway.networking.k8s.io, kind: HTTPRoute, namespace: access-e2e}]
+  to: [{group: "", kind: Service}]
+"""
+GRANTS = f"referencegrants.{gateway_release.GROUP}"
 
 
 @dataclass(frozen=True)
@@ -44,8 +55,9 @@ def somebody(lab):
     `deploy`, as the command prints it."""
     driver, admin = lab.driver, lab.session
     admin.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": HOME}})
-    (driver.root / "access").mkdir(exist_ok=True)
-    (driver.root / "access" / "entry.yaml").write_text(MANIFEST)
+    for folder, text in (("access", MANIFEST), ("access-grant", GRANT)):
+        (driver.root / folder).mkdir(exist_ok=True)
+        (driver.root / folder / "a.yaml").write_text(text)
     document = yaml.safe_load((driver.root / ".meshwright" / "lab" / "kubeconfig").read_text())
     identity = admin.identity()
     made = []
@@ -68,7 +80,7 @@ def somebody(lab):
         }
         ports = [{k: v for k, v in port.items() if k != "publish"} for port in values["ingress"]["ports"]]
         values["ingress"] = {"deadline": 0, "ports": ports}
-        values["resources"] = {"manifests": ["access"]} if deploy == "resources" else {}
+        values["resources"] = {"manifests": ["access", "access-grant"]} if deploy == "resources" else {}
         del values["engine"]
         driver.add_environment(name, yaml.safe_dump(values, sort_keys=False))
         # What the command prints is what the cluster's administrator applies.
@@ -92,6 +104,9 @@ def somebody(lab):
                 thing["apiVersion"], thing["kind"], thing["metadata"]["name"], thing["metadata"].get("namespace")
             )
     admin.delete("networking.istio.io/v1", "ServiceEntry", "access-e2e", "bookinfo")
+    admin.forget_kinds()
+    if admin.preferred(gateway_release.GROUP, "ReferenceGrant") is not None:
+        admin.delete("gateway.networking.k8s.io/v1beta1", "ReferenceGrant", "access-e2e", "bookinfo")
     admin.delete("v1", "Namespace", HOME)
 
 
@@ -197,6 +212,11 @@ def test_all_missing_rights_are_named_before_the_first_write(lab, reader, tmp_pa
 
 
 def test_who_may_apply_resources_does_so_and_no_more(lab, somebody):
+    # The deploy begins with the CRDs of the Gateway API: one of them is of an older release, or none is there.
+    crd = gateway_release.fetched(lab.target, lab.env)[GRANTS]
+    older = copy.deepcopy(crd)
+    older["metadata"]["annotations"][VERSION] = "v1.4.0"
+    lab.session.apply(older)
     who = somebody("applying", "apply", "resources")
     check = lab.driver.meshwright("access", who.environment, "resources", "--check", "--role", "apply")
     assert check.code == 0, check.out
@@ -204,12 +224,17 @@ def test_who_may_apply_resources_does_so_and_no_more(lab, somebody):
     assert "Forbidden" not in done.err
     assert lab.session.get("networking.istio.io/v1", "ServiceEntry", "access-e2e", "bookinfo") is not None, done.err
     assert done.code == 0, done.err
+    there = lab.session.get("apiextensions.k8s.io/v1", "CustomResourceDefinition", GRANTS)
+    assert there["metadata"]["annotations"][VERSION] == crd["metadata"]["annotations"][VERSION] != "v1.4.0"
     assert "not verified: whether the Secrets that gateways name are there" in done.err
     for name in CA:
         assert refused(lambda name=name: who.session.get("v1", "Secret", name, "istio-system"))
     label = {"metadata": {"labels": {"access-e2e": "x"}}}
     assert refused(lambda: who.session.patch("apps/v1", "Deployment", "istiod", "istio-system", body=label))
     assert refused(lambda: who.session.patch("v1", "Namespace", "kube-system", body=label))
+    crds = ("apiextensions.k8s.io/v1", "CustomResourceDefinition")
+    assert refused(lambda: who.session.patch(*crds, "gateways.networking.istio.io", body=label))
+    assert refused(lambda: who.session.delete(*crds, GRANTS))
 
 
 def test_who_may_apply_a_site_repairs_it(lab, somebody):
@@ -273,7 +298,7 @@ def test_a_proxy_that_may_not_be_asked_is_not_verified(lab, somebody):
 
 def test_an_administrator_has_everything(lab):
     env = load(Project(lab.driver.root), "lab").env
-    steps = ("istio", "namespaces", "bookinfo", "resources")
+    steps = ("gateway-api", "istio", "namespaces", "bookinfo", "resources")
     wanted = rights.of_role(rights.Role.APPLY, env, steps)
     assert access.missing(lab.session, wanted) == []
     assert isinstance(lab.target, Local)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from fakes import FakeSession, FakeTarget, environment
 
-from meshwright import access, cluster, objects, rights
+from meshwright import access, cluster, gateway_release, objects, rights
 from meshwright.errors import BadInput, Forbidden
 from meshwright.execution import Execution
 from meshwright.kube import Session
@@ -79,6 +79,36 @@ def test_resources_are_written_in_their_own_namespaces() -> None:
     assert ("shop", "", "secrets") in written
     assert ("shop", "networking.istio.io", "*") in written
     assert {namespace for namespace, _, _ in written} == {"shop", "istio-system"}
+
+
+def test_the_crds_of_the_gateway_api_come_with_a_deploy_of_resources() -> None:
+    """Where the environment has objects of it: created as any, changed by their names."""
+    route = {"apiVersion": f"{gateway_release.GROUP}/v1", "kind": "HTTPRoute", "metadata": {"name": "r"}}
+    steps = ("gateway-api", "resources")
+
+    def written(env: Any, objs: Any) -> set[tuple[str, str]]:
+        found = access.asks(rights.of_role(Role.APPLY, env, steps, objs))
+        return {(a.verb, a.name) for a in found if a.resource == "customresourcedefinitions" and a.verb in WRITES}
+
+    named = {("patch", name) for name in gateway_release.wanted(environment())}
+    assert written(environment(), [route]) == {("create", "")} | named
+    assert written(environment(), OBJECTS) == set()
+    istio = {"version": "1.30.3", "hub": "docker.io/istio", "gateway_api": {"crds": "never"}}
+    assert written(environment(istio=istio), [route]) == set()
+
+
+@pytest.mark.parametrize("kind", ["CustomResourceDefinition", "Namespace"])
+def test_what_a_role_may_change_by_name_is_asked_for_by_name(kind: str) -> None:
+    session = FakeSession()
+    payload = {"apiVersion": "v1", "kind": kind, "metadata": {"name": "own"}}
+    resource = rights.plural(kind)
+    session.rules = {"": [rule("create", "", resource), rule("patch", "", resource, "own")]}
+    for action in (Action.ADD, Action.CHANGE):
+        wanted = access.of_changes(session, [Change(action, kind, "own", payload=payload)])
+        assert access.missing(session, wanted) == []
+    payload = {**payload, "metadata": {"name": "other"}}
+    wanted = access.of_changes(session, [Change(Action.CHANGE, kind, "other", payload=payload)])
+    assert [str(ask) for ask in access.missing(session, wanted)] == [f"patch {resource} other"]
 
 
 def test_no_right_is_for_everything() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from fakes import FakeSession, FakeTarget, Object, environment
 
-from meshwright import cluster, crds, gateway_api, gateway_release
+from meshwright import cluster, crds, gateway_api, gateway_release, manifests, resources, tools
 from meshwright.errors import BadInput, MeshwrightError, Refused, Unreachable
 from meshwright.options import Options
 from meshwright.plan import Plan
@@ -79,14 +79,60 @@ def test_they_are_installed_and_then_there_is_nothing_to_do(host: FakeTarget, se
 
 
 def test_without_objects_of_it_nobody_is_asked(host: FakeTarget, session: FakeSession) -> None:
-    (host.project.root / "m.yaml").write_text("kind: x\n")
+    (host.project.root / "m.yaml").write_text("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: httproutes}\n")
     assert plan(host).empty
     assert session.asked == []
 
 
 def test_manifests_with_the_crds_themselves_are_left_to_the_resources(host: FakeTarget, session: FakeSession) -> None:
-    (host.project.root / "m.yaml").write_text(f"{ROUTE}---\nmetadata: {{annotations: {{{crds.VERSION}: v1.0.0}}}}\n")
+    (host.project.root / "m.yaml").write_text(f"{ROUTE}---\n{json.dumps(crd(HTTP, 'v1.0.0'))}\n")
     assert plan(host).empty
+
+
+def test_manifests_are_read_once_for_it_and_for_the_resources(
+    host: FakeTarget, session: FakeSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[object] = []
+
+    def read(*given: Any) -> list[manifests.Manifest]:
+        asked.append(given)
+        return before(*given)
+
+    before = manifests.read
+    monkeypatch.setattr(manifests, "read", read)
+    session.put({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}})
+    for step in (gateway_api.ensure, resources.apply_all):
+        step.plan(host, env())
+    assert len(asked) == 1
+    host.shared.look_again()
+    plan(host)
+    assert len(asked) == 2, "the files may have changed"
+
+
+def test_what_is_in_a_kustomize_folder_is_known_after_kubectl(
+    host: FakeTarget, session: FakeSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = host.project.root / "k"
+    folder.mkdir()
+    (folder / "kustomization.yaml").write_text("resources: [x.yaml]\n")
+    (folder / "x.yaml").write_text(ROUTE)
+    program = host.project.root / "kubectl"
+    program.write_text('#!/bin/sh\n[ "$1" = kustomize ] && cat "$2/x.yaml"\n')
+    program.chmod(0o755)
+    where: list[str | None] = [None]
+    monkeypatch.setattr(tools, "installed", lambda _target, _env, _tool: where[0])
+    only = environment(istio=env().istio.model_dump(), resources={"manifests": ["k"]})
+    before = plan(host, only)
+    assert (before.after, before.changes) == ("tools", ())
+    host.shared.look_again()
+    where[0] = str(program)
+    after = plan(host, only)
+    assert f"+ {HTTP.partition('.')[0]}" in signs(after)
+    assert after.desired == before.desired
+    host.shared.look_again()
+    (folder / "x.yaml").write_text("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\n")
+    assert plan(host, only).empty
+    assert plan(host, only).desired != before.desired
 
 
 def test_without_a_cluster_it_is_known_later(

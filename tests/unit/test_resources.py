@@ -81,6 +81,7 @@ def write(host: FakeTarget, *found: Object, file: str = "a.yaml") -> None:
 
 
 def plan(host: FakeTarget, of: Any = None) -> Plan:
+    host.shared.look_again()  # as between two commands
     return resources.apply_all.plan(host, of or env())
 
 

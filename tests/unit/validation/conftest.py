@@ -34,6 +34,7 @@ def look(project: Project, host: FakeTarget) -> Look:
             resources = "manifests: [m.yaml]\n" + resources
         lines = "".join(f"  {line}\n" for line in resources.strip().splitlines())
         (project.root / "group_data" / "lab.yaml").write_text(f"resources:\n{lines}")
+        host.shared.look_again()  # each is a command of its own
         return validate(host, load(project, "lab").env, session)
 
     return validated
