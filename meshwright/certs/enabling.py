@@ -7,18 +7,27 @@ comes after it.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
-from meshwright.certs import modes
+from meshwright.certs import asked, modes, planning, workloads
 from meshwright.certs.finding import Finding
 from meshwright.certs.mesh import Mesh, true
 from meshwright.certs.modes import MULTIROOT, XDS_AGENT
+from meshwright.certs.restarting import Restarter
+from meshwright.certs.trust import Report, verify
 from meshwright.check import State
 from meshwright.environment import Environment
 from meshwright.envoys import Proxy
+from meshwright.errors import Unverified
 from meshwright.kube import Session
+from meshwright.plan import Action, Change, Plan, digest
+from meshwright.target import Target
 
-__all__ = ["lacking", "mark", "missing", "opposed"]
+__all__ = ["ENABLE", "mark", "missing", "opposed", "plan", "restart"]
+
+ENABLE = "enable"
+"""The payload of a plan that enables live changes."""
 
 Object = dict[str, Any]
 
@@ -52,11 +61,6 @@ def _setting(env: Environment, text: str, said: object, value: str) -> Finding:
     )
 
 
-def lacking(mesh: Mesh) -> list[Proxy]:
-    """The proxies that were started before both settings were there."""
-    return modes.slow(mesh)
-
-
 def opposed(mesh: Mesh, proxies: Sequence[Proxy]) -> list[Finding]:
     """Those of them whose own annotation switches it off: a restart changes nothing there."""
     found = []
@@ -80,3 +84,40 @@ def mark(live: Session, mesh: Mesh) -> str:
     name = "istio" if revision == "default" else f"istio-{revision}"
     found = live.get("v1", "ConfigMap", name, mesh.namespace)
     return f"live-{found['metadata']['resourceVersion'] if found else 'mode'}"
+
+
+def plan(name: str, live: Session, mesh: Mesh, report: Report) -> Plan:
+    """What is restarted: what keeps the proxies that were started before both settings were there. Raises Forbidden,
+    Unreachable."""
+    done = mark(live, mesh)
+    # Of those that a run before this one has restarted some pods may still be the old ones: they are waited for.
+    whole = planning.kept(mesh, modes.slow(mesh), workloads.read(live))
+    held = [each for each in whole if each.restarted_for != done]
+    first = Change(
+        Action.CHANGE,
+        "Mesh",
+        mesh.namespace,
+        why=f"enabling live changes of the root costs ONE rolling restart of {len(held)} workloads; the change of the "
+        "root itself comes after it: run this again then",
+    )
+    changes = [first, *(planning.restart(each, ["once"]) for each in held)] if held else []
+    under_way = [f"the rolling update of {each} is under way" for each in whole if each not in held]
+    without = "or without it: --mode restart (in every phase), --mode patient (no restarts, and half-lives)"
+    notes = [*under_way, *planning.costs(held, mesh), without]
+    wanted, checked = digest([name, ENABLE]), len(report.findings)
+    found = Plan(name, wanted, tuple(changes), checked=checked, notes=tuple(notes), payload=ENABLE)
+    return replace(found, unfinished=bool(under_way))
+
+
+def restart(target: Target, env: Environment, live: Session) -> None:
+    """Restarts who was started without the settings. Raises Unverified: some lack them still."""
+    mesh = verify(live, env, asked.now()).seen.mesh
+    held = planning.kept(mesh, modes.slow(mesh), workloads.read(live))
+    Restarter(live, env.istio.timeout, target.say).restart(held, mark(live, mesh))
+    left = modes.slow(verify(live, env, asked.now()).seen.mesh)
+    if left:
+        raise Unverified(
+            f"{len(left)} proxies still lack {modes.XDS_AGENT}, first {left[0]}",
+            hint="Restart what keeps them, or change the root with --mode restart",
+        )
+    target.say("every proxy takes new roots over while it runs: now the root can be changed, by running this again")

@@ -1,6 +1,7 @@
 """The plan of a change of the root, and of its way back: phases, what each writes, what it restarts, how long it takes.
 
-What changes by the second (who has followed, how long it still takes) is in notes: an approval covers the changes.
+What changes by the second (who has followed, how many pods there are, how long it still takes) is in notes: an approval
+covers the changes, and they must still be the same when the plan is made again.
 """
 
 from __future__ import annotations
@@ -8,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from meshwright.certs import estimate, modes, workloads
-from meshwright.certs.authority import Authority, Kind
+from meshwright.certs import estimate, modes, outliving, workloads
+from meshwright.certs.authority import PLUGGED_SECRET, SELF_SIGNED_SECRET, Authority, Kind
 from meshwright.certs.contents import Case
 from meshwright.certs.contents import Step as At
 from meshwright.certs.finding import Finding
@@ -21,8 +22,9 @@ from meshwright.check import State
 from meshwright.envoys import Proxy
 from meshwright.kube import Session
 from meshwright.plan import Action, Blocked, Change, Field
+from meshwright.wording import counted
 
-__all__ = ["Way", "gateways", "kept", "notes", "phases", "restart", "restarts", "way"]
+__all__ = ["Way", "costs", "gateways", "kept", "notes", "phases", "restart", "restarts", "way", "written"]
 
 _TEMPLATE = f"spec.template.metadata.annotations[{RESTARTED}]"
 _WAYS = {
@@ -37,7 +39,7 @@ _WAYS = {
 class Way:
     """The steps that are ahead, and what following each of them takes: `secret` is what is written, `istiod` the steps
     in which istiod is restarted, `slow` the proxies that follow only with a new certificate, `kept` what keeps them
-    (in restart mode)."""
+    (in restart mode). `now` is the step at which the mesh stands, where its gate does not hold yet."""
 
     mode: Mode
     steps: tuple[At, ...]
@@ -45,7 +47,6 @@ class Way:
     istiod: frozenset[At]
     slow: tuple[Proxy, ...] = ()
     kept: tuple[Workload, ...] = ()
-    # The step at which the mesh stands, where its gate does not hold yet.
     now: At | None = None
 
     @property
@@ -60,9 +61,28 @@ def way(
     """What is ahead for this mesh. Raises Forbidden, Unreachable."""
     mesh, authority = report.seen.mesh, report.seen.authority
     slow = tuple(modes.slow(mesh))
-    held = tuple(kept(mesh, slow, workloads.read(live))) if mode is Mode.RESTART and slow else ()
+    held = kept(mesh, slow, workloads.read(live)) if mode is Mode.RESTART and slow else []
+    if not steps:
+        held = _left(held, report, now)
     restarted = frozenset(step for step in steps if _restarts_istiod(case, step, authority, mesh))
-    return Way(mode, tuple(steps), secret, restarted, slow, held, now)
+    return Way(mode, tuple(steps), secret, restarted, slow, tuple(held), now)
+
+
+def _left(held: Sequence[Workload], report: Report, now: At | None) -> list[Workload]:
+    """At the last step: those whose pods have not followed, and that no run before this one has restarted for it."""
+    if now is None:
+        return []
+    used = report.seen.authority.used if report.seen.authority else None
+    done, names = f"{now.value}-{used.version if used else ''}", modes.lagging(report)
+    late = [each for each in held if any(f"{each.namespace}/{pod}" in names for pod in each.pods)]
+    return [each for each in late if each.restarted_for != done]
+
+
+def written(case: Case, authority: Authority | None) -> str:
+    """The Secret that a change of this kind writes."""
+    if case is Case.EXTEND:
+        return authority.secret.rpartition("/")[2] if authority else "?"
+    return SELF_SIGNED_SECRET if case is Case.IN_PLACE else PLUGGED_SECRET
 
 
 def kept(mesh: Mesh, proxies: Sequence[Proxy], owners: Owners) -> list[Workload]:
@@ -90,11 +110,6 @@ def phases(ahead: Way, old: str, new: str) -> list[Change]:
     trusted = {At.OLD: [old], At.BOTH_SIGN_OLD: [old, new], At.BOTH_SIGN_NEW: [old, new], At.NEW: [new]}
     signs = {At.OLD: old, At.BOTH_SIGN_OLD: old, At.BOTH_SIGN_NEW: new, At.NEW: new}
     found = []
-    # Live, nothing is done for it but waiting; and a plan that is approved now must still be the same when it holds.
-    if ahead.now is not None and ahead.mode is not Mode.LIVE:
-        fields = (*_following(ahead, ahead.now),)
-        why = "its gate does not hold yet, and is waited for"
-        found.append(Change(Action.CHANGE, "Phase", f"{ahead.now.value} (now)", fields, why))
     for step in ahead.steps:
         fields = (
             Field("writes", None, f"Secret {ahead.secret}"),
@@ -114,7 +129,7 @@ def _following(ahead: Way, step: At) -> list[Field]:
     restarted += [f"{len(able)} workloads"] if able else []
     found = [Field("restarts", None, restarted or "nothing")]
     if ahead.mode is Mode.PATIENT and ahead.slow:
-        found.append(Field("waits", None, f"for the next certificates of {len(ahead.slow)} proxies"))
+        found.append(Field("waits", None, "for the next certificates of those that learn late"))
     return found
 
 
@@ -128,21 +143,20 @@ def restarts(ahead: Way, namespace: str, istiods: Sequence[str]) -> list[Change]
             Change(Action.CHANGE, "Deployment", f"{namespace}/{name}", (Field(_TEMPLATE, None, steps),), why)
             for name in istiods
         ]
-    return found + [restart(each, [step.value for step in ahead.all]) for each in ahead.kept]
+    # At the last step nothing is written any more: what is restarted for it has not been yet.
+    return found + [restart(each, [step.value for step in ahead.steps or ahead.all]) for each in ahead.kept]
 
 
 def restart(each: Workload, steps: Sequence[str]) -> Change:
     """The restart of one workload."""
     blocked = Blocked(f"it cannot be restarted: {each.obstacle}", each.hint) if each.obstacle else None
-    many = f"its {len(each.pods)} pods" if len(each.pods) > 1 else "its pod"
-    away = f"; {each.at_once} of {each.replicas} are away at a time" if each.at_once and not each.obstacle else ""
     name = f"{each.namespace}/{each.name}"
     return Change(
         Action.CHANGE,
         each.kind,
         name,
         (Field(_TEMPLATE, None, list(steps)),),
-        f"{many} {'follow' if len(each.pods) > 1 else 'follows'} when replaced{away}",
+        "its pods follow when they are replaced",
         blocked=blocked,
     )
 
@@ -152,7 +166,21 @@ def notes(ahead: Way, report: Report) -> list[str]:
     times = estimate.of(ahead.all, ahead.istiod, ahead.kept, ahead.mode, estimate.leaves(report, ahead.slow), report)
     said = ", ".join(f"{step.value} {time}" for step, time in times.items())
     found = [f"in mode {ahead.mode} it takes about: {said}"] if said else []
-    return found + [f"{each.subject}: {each.detail}" for each in gateways(ahead.kept)]
+    if ahead.now is not None:
+        late = ", and who has not followed is restarted for it" if ahead.kept else ""
+        found.append(f"the gate of {ahead.now.value} does not hold yet: it is waited for{late}")
+    if ahead.mode is Mode.PATIENT and ahead.slow:
+        found.append(f"{counted(len(ahead.slow), 'proxy')} learn late")
+    return found + costs(ahead.kept, report.seen.mesh)
+
+
+def costs(kept: Sequence[Workload], mesh: Mesh) -> list[str]:
+    """What the restarts of these may cost whoever talks to them; sentences."""
+    found = [f"{each.subject}: {each.detail}" for each in gateways(kept)]
+    for each in kept:
+        if each.at_once and not each.obstacle:
+            found.append(f"{each}: {each.at_once} of {counted(each.replicas, 'pod')} away at a time")
+    return [*found, *outliving.sentences([each for each in kept if not each.obstacle], mesh)]
 
 
 def gateways(kept: Sequence[Workload]) -> list[Finding]:

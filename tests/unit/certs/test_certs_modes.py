@@ -179,7 +179,8 @@ def test_a_protected_environment_limits_the_restarts(mesh: Any) -> None:
 def test_patience_says_how_long(mesh: Any) -> None:
     plan = mesh.plan("patient")
     waits = [field.after for change in plan.changes for field in change.fields if field.path == "waits"]
-    assert waits == ["for the next certificates of 5 proxies"] * 3
+    assert waits == ["for the next certificates of those that learn late"] * 3
+    assert "5 proxies learn late" in plan.notes
     # A day's certificate, a tenth of it gone; each later phase begins with new ones.
     assert "P1 9 hours" in " ".join(plan.notes)
     assert "P2 12 hours" in " ".join(plan.notes)
