@@ -14,7 +14,7 @@ from meshwright.envoys import Proxy
 from meshwright.errors import MeshwrightError
 from meshwright.kube import Session
 
-__all__ = ["ROOT_CONFIGMAP", "Istiod", "Mesh", "Plane", "look", "setting", "true"]
+__all__ = ["ROOT_CONFIGMAP", "Istiod", "Mesh", "Plane", "grace", "look", "setting", "true"]
 
 Object = dict[str, Any]
 
@@ -23,6 +23,7 @@ ROOT_CONFIGMAP = "istio-ca-root-cert"
 
 _ISTIOD, _ZTUNNEL = "app=istiod", "app=ztunnel"
 _CACERTS_DIR = "/etc/cacerts"
+_GRACE = 20
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,13 @@ def look(live: Session, env: Environment) -> Mesh:
         _configs(found[3]),
         not istio.has_istiod(env),
     )
+
+
+def grace(mesh: Mesh) -> int:
+    """The share of its life, in percent, below which istiod signs a root of its own anew, with the same key
+    (CITADEL_SELF_SIGNED_ROOT_CERT_GRACE_PERIOD_PERCENTILE in istio/istio, security/pkg/cmd/constants.go)."""
+    said = mesh.setting("CITADEL_SELF_SIGNED_ROOT_CERT_GRACE_PERIOD_PERCENTILE")
+    return int(said) if said.isdecimal() else _GRACE
 
 
 def true(value: str) -> bool:

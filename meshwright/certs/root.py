@@ -13,7 +13,7 @@ from meshwright.certs.authority import Authority, Kind
 from meshwright.certs.certificate import Certificate, bundle, issued_by
 from meshwright.certs.consumers import Credential, Presented
 from meshwright.certs.finding import Finding, counts, fine
-from meshwright.certs.mesh import ROOT_CONFIGMAP, Mesh, look
+from meshwright.certs.mesh import ROOT_CONFIGMAP, Mesh, grace, look
 from meshwright.certs.sds import Served
 from meshwright.check import State
 from meshwright.environment import Environment
@@ -24,10 +24,6 @@ from meshwright.kube import Session
 
 __all__ = ["Report", "Row", "check"]
 
-# Below this share of its life istiod signs a root of its own anew, with the same key, unless its environment says
-# otherwise (CITADEL_SELF_SIGNED_ROOT_CERT_GRACE_PERIOD_PERCENTILE in security/pkg/cmd/constants.go).
-_GRACE = "CITADEL_SELF_SIGNED_ROOT_CERT_GRACE_PERIOD_PERCENTILE"
-_GRACE_DEFAULT = 20
 _UNKNOWN = (Unreachable, Forbidden)
 Workloads = Sequence[tuple[Proxy, Served | MeshwrightError]]
 
@@ -198,10 +194,8 @@ def _own_renewal(found: Authority, mesh: Mesh, now: dt.datetime) -> Iterator[Fin
     if len(found.roots) > 1:
         text = f"{len(found.roots)} roots are handed out: a change of root is under way, or was left"
         yield Finding(State.WARNING, f"Secret {found.secret}", text, "`meshwright certs status` says where it stands")
-    said = mesh.setting(_GRACE)
-    grace = int(said) if said.isdecimal() else _GRACE_DEFAULT
-    if found.signer.percent(now) <= grace:
-        text = f"less than {grace}% of the root's life is left: istiod signs it anew by itself, with the same key"
+    if found.signer.percent(now) <= grace(mesh):
+        text = f"less than {grace(mesh)}% of the root's life is left: istiod signs it anew by itself, with the same key"
         yield Finding(State.WARNING, f"Secret {found.secret}", text, _ROOT)
 
 

@@ -11,10 +11,13 @@ from meshwright.cli.common import (
     opened,
     override_option,
     reason_option,
+    targets,
 )
 from meshwright.cli.consent import ask
 from meshwright.cli.output import Output
+from meshwright.errors import Exit
 from meshwright.options import Options
+from meshwright.render import summary
 
 __all__ = ["rollback", "transition"]
 
@@ -47,6 +50,12 @@ _yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
     help="new-self-signed: a new root of istiod's own. extend: the same key with a longer life. cacerts:DIR: the CA in "
     "DIR (ca-cert.pem, ca-key.pem, cert-chain.pem, root-cert.pem). forget: delete the standby Secret, when it is over.",
 )
+@click.option(
+    "--below",
+    type=click.IntRange(min=1),
+    metavar="DAYS",
+    help="Begin only when the root has fewer days left and a window is open, else end with 0: for schedules.",
+)
 @_mode_option
 @_plan_option
 @_yes_option
@@ -56,6 +65,7 @@ def transition(
     environment: str,
     as_json: bool,
     to: str,
+    below: int | None,
     mode: str | None,
     plan_only: bool,
     yes: bool,
@@ -63,9 +73,28 @@ def transition(
     override: bool,
 ) -> int:
     """Plans, stops with 0 when there is nothing to do, else runs deploys/certs_transition.py as it was approved."""
+    if below is not None and not to:
+        raise click.UsageError("--below goes with --to")
     output = Output(as_json, "certs transition", environment)
+    if below is not None and (why := _waits(environment, below, override, quiet=as_json)):
+        output.answer([f"nothing is begun: {why}"])
+        output.document(ok=True, summary={**summary([]), "checked": 1}, waits=why)
+        return Exit.OK
     options = Options(to=to, mode=mode or "", reason=reason, override=override)
     return _change(output, environment, "certs_transition", options, plan_only, yes)
+
+
+def _waits(environment: str, below: int, override: bool, *, quiet: bool) -> str:
+    """Why a change that is to begin by itself does not begin now; empty where it does."""
+    from meshwright import cluster
+    from meshwright.certs import due
+    from meshwright.windows import gate
+
+    project, loaded = opened(environment)
+    with targets(project, loaded, quiet=quiet) as hosts:
+        why = due.waits(cluster.answering(hosts[0], loaded.env), loaded.env, below, gate.now())
+    closed = "" if override else gate.waiting(loaded.env, gate.now())
+    return why or (closed and f"it is due, but {closed}")
 
 
 @click.command(

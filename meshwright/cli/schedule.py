@@ -125,7 +125,7 @@ def _row(job: jobs.Wanted, result: running.Result | None, now: dt.datetime) -> t
 
 
 def _ended(result: running.Result) -> str:
-    return "ok" if result.exit == 0 else f"exit {result.exit}" + (f": {result.message}" if result.message else "")
+    return ("ok" if result.exit == 0 else f"exit {result.exit}") + (f": {result.message}" if result.message else "")
 
 
 def _last(result: running.Result | None) -> dict[str, Any] | None:

@@ -8,9 +8,12 @@ from pydantic import BeforeValidator, Field
 
 from meshwright.environment.base import Model
 from meshwright.environment.maintenance import Cron, TimeZone
-from meshwright.environment.vocabulary import Name, Text
+from meshwright.environment.vocabulary import Name, Text, Words
 
-__all__ = ["JOBS", "Job", "Schedule", "Webhook"]
+__all__ = ["JOBS", "TRANSITION", "Job", "Schedule", "Transition", "Webhook"]
+
+TRANSITION = "transition"
+"""The name of the job that changes the root."""
 
 JOBS: dict[str, dict[str, Any]] = {
     "certificates": {"run": "certs check-root", "cron": "17 6 * * *"},
@@ -49,6 +52,23 @@ class Job(Model):
     """Minutes after which it is ended."""
 
 
+class Transition(Model):
+    """A change of the mesh's root that begins by itself, as the job `transition`."""
+
+    days: Annotated[int, Field(ge=1, le=3649), Words("a whole number of days from 1 to 3649")]
+    """It begins when the root has fewer days left and a window is open: more than the last fifth of the root's life, in
+    which istiod signs it anew by itself, and fewer than the 3650 days of a new one."""
+    to: Literal["new-self-signed", "extend"]
+    """Where the new root comes from. new-self-signed: its key is made in memory when the change begins. extend: it has
+    the key that is in the cluster. A CA in files is changed by hand: no machine keeps its key for a timer."""
+    mode: Literal["live", "restart", "patient"] = "live"
+    """How proxies follow that learn a new root only with their next certificate."""
+    cron: Cron = "27 * * * *"
+    """When it is asked whether the change is due, and one under way goes on."""
+    timeout: Annotated[int, Field(ge=1, le=1440)] = 120
+    """Minutes after which it is ended; the next run goes on from there."""
+
+
 class Webhook(Model):
     """Where the result of a job is sent, as JSON."""
 
@@ -73,6 +93,8 @@ class Schedule(Model):
         Field(validate_default=True),
     ] = {}
     """What is run, by name; certificates, verification and drift are there, and null takes one away."""
+    transition: Transition | None = None
+    """Whether the root is changed before its end without anybody at hand; it is not where absent."""
     webhook: Webhook | None = None
     """Where the result of a job is sent; nowhere where absent."""
     textfile: Text | None = None

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from meshwright.environment import Environment
 from meshwright.environment.problems import listed, nearest
+from meshwright.environment.timetable import TRANSITION
 from meshwright.errors import BadInput
 from meshwright.project import Project
 from meshwright.windows import zones
@@ -58,6 +59,10 @@ def _wanted(env: Environment) -> Iterator[Wanted]:
             assert job.deploy is not None
             words = ("apply", env.name, job.deploy, "--yes", "--reason", f"scheduled: {job_name}")
         yield Wanted(job_name, words, job.cron, zone, job.timeout * 60)
+    if (change := env.schedule.transition) is not None:
+        words = ("certs", "transition", env.name, "--to", change.to, "--mode", change.mode, "--below", str(change.days))
+        words += ("--yes", "--reason", f"scheduled: {TRANSITION}")
+        yield Wanted(TRANSITION, words, change.cron, zone, change.timeout * 60)
 
 
 def named(env: Environment, name: str) -> Wanted:

@@ -7,11 +7,14 @@ from collections.abc import Iterator
 from meshwright.environment.model import Environment
 from meshwright.environment.problems import Path, dotted, nearest, shortened
 from meshwright.environment.rules import Broken, Rule
-from meshwright.environment.timetable import Job
+from meshwright.environment.timetable import TRANSITION, Job
 from meshwright.windows import zones
 from meshwright.windows.patterns import Cron, Unreadable
 
 __all__ = ["RULES"]
+
+
+_OF_TRANSITION: Path = ("schedule", TRANSITION)
 
 
 def _jobs(env: Environment) -> Iterator[tuple[Path, Job]]:
@@ -19,6 +22,14 @@ def _jobs(env: Environment) -> Iterator[tuple[Path, Job]]:
     assert env.schedule is not None
     for name, job in env.schedule.jobs.items():
         yield ("schedule", "jobs", name), job
+
+
+def _crons(env: Environment) -> Iterator[tuple[Path, str]]:
+    assert env.schedule is not None
+    for path, job in _jobs(env):
+        yield (*path, "cron"), job.cron
+    if env.schedule.transition is not None:
+        yield (*_OF_TRANSITION, "cron"), env.schedule.transition.cron
 
 
 def _zone(env: Environment) -> Iterator[Broken]:
@@ -37,15 +48,14 @@ def _one(env: Environment) -> Iterator[Broken]:
 
 
 def _cron(env: Environment) -> Iterator[Broken]:
-    for path, job in _jobs(env):
-        at = (*path, "cron")
+    for at, cron in _crons(env):
         try:
-            Cron.of(job.cron, "1m")
+            Cron.of(cron, "1m")
         except Unreadable as error:
-            yield Broken(at, f"{dotted(at)} is '{shortened(job.cron)}': {error}")
+            yield Broken(at, f"{dotted(at)} is '{shortened(cron)}': {error}")
             continue
-        if not set("L#").isdisjoint(job.cron.upper().replace("JUL", "")):
-            yield Broken(at, f"{dotted(at)} is '{shortened(job.cron)}': systemd knows neither L nor #")
+        if not set("L#").isdisjoint(cron.upper().replace("JUL", "")):
+            yield Broken(at, f"{dotted(at)} is '{shortened(cron)}': systemd knows neither L nor #")
 
 
 def _asked(env: Environment) -> Iterator[Broken]:
@@ -53,6 +63,16 @@ def _asked(env: Environment) -> Iterator[Broken]:
         if env.protected and job.deploy is not None:
             at = (*path, "deploy")
             yield Broken(at, f"{dotted(at)} is {job.deploy}, which does not go with", ("protected",))
+    assert env.schedule is not None
+    if env.protected and env.schedule.transition is not None:
+        at = (*_OF_TRANSITION, "to")
+        yield Broken(at, f"{dotted(at)} is {env.schedule.transition.to}, which does not go with", ("protected",))
+
+
+def _name(env: Environment) -> Iterator[Broken]:
+    for path, _ in _jobs(env):
+        if path[-1] == TRANSITION:
+            yield Broken(path, f"{dotted(path)} has the name of the job that changes the root")
 
 
 def _textfile(env: Environment) -> Iterator[Broken]:
@@ -78,7 +98,8 @@ RULES = (
     Rule("schedule.timezone is the name of an IANA time zone", _zone),
     Rule("A job has run or deploy", _one),
     Rule("The cron of a job has five fields that match some day, without L and #", _cron),
-    Rule("A job applies no deploy to a protected environment: somebody has to type its name", _asked),
+    Rule("No job changes a protected environment: somebody has to type its name", _asked),
     Rule("A webhook has url, which begins with https:// or http://, or url_file", _webhook),
     Rule("The textfile of a schedule ends in .prom: the exporter reads no others", _textfile),
+    Rule("No job of schedule.jobs is called transition: that is schedule.transition", _name),
 )

@@ -34,7 +34,7 @@ _PAUSE = 0.05
 @dataclass(frozen=True)
 class Result:
     """How a run of a job ended. `at` is its start, UTC in ISO 8601; `exit` is null for a job that was not run yet, and
-    only seen; `message` is the error's sentence, or empty."""
+    only seen; `message` is the error's sentence, or why there was nothing to do yet, or empty."""
 
     job: str
     at: str
@@ -109,7 +109,8 @@ def run(project: Project, env: Environment, job: Wanted, say: Callable[[str], No
         at, start = _now(), time.monotonic()
         try:
             done = process.run(command(*job.words, "--json"), cwd=str(project.root), timeout=job.timeout, ok=None)
-            code, message = done.code, _message(done.stdout, done.complaint) if done.code else ""
+            code = done.code
+            message = _message(done.stdout, done.complaint) if code else _waits(done.stdout)
         except ProcessError as error:
             code, message = int(Exit.ERROR), error.message
         before = last(project, env.name).get(job.name)
@@ -148,10 +149,18 @@ def metrics(environment: str, results: Mapping[str, Result]) -> str:
 
 def _message(out: bytes, complaint: str) -> str:
     try:
-        error: Any = json.loads(out).get("error")
+        error: Any = json.loads(out)["error"]
         return str(error["message"])
-    except (ValueError, AttributeError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError):
         return complaint
+
+
+def _waits(out: bytes) -> str:
+    """Why a job that ended well had nothing to do yet; empty where it had."""
+    try:
+        return str(json.loads(out).get("waits") or "")
+    except (ValueError, AttributeError):
+        return ""
 
 
 @contextmanager

@@ -23,6 +23,10 @@ __all__ = ["ensure", "installed_by", "remove"]
 _RUNNING = "/run/systemd/system"
 _LINGER = "/var/lib/systemd/linger"
 _NO_CRONTAB = "no crontab for"
+_KEYS = {
+    "new-self-signed": "to a root whose key is made in memory when it begins",
+    "extend": "to the same key with a longer life, as the cluster has it",
+}
 
 
 def installed_by(env: Environment) -> str:
@@ -54,12 +58,30 @@ def _planned(target: Target, env: Environment, step: str, *, wanted: bool) -> Pl
     if wanted and by == "systemd" and env.schedule and not Path(_RUNNING).is_dir():
         raise MeshwrightError("systemd does not run on this machine", hint="Set schedule.by to cron")
     wants = jobs.wanted(env) if wanted else []
+    told = _transition(target, env) if wanted else ()
     user = getpass.getuser() if os.getuid() == 0 else ""
     units = systemd.units(here.project, env.name, wants, user) if by == "systemd" else {}
     line = crontab.line(here.project, env.name) if by == "cron" and wants else ""
     changes = (*_units(here, env, units), *_crontab(here, env, line))
-    notes = _notes() if units else ()
+    notes = (*told, *(_notes() if units else ()))
     return Plan(step, digest([units, line]), changes, checked=max(len(units), 1), notes=notes)
+
+
+def _transition(target: Target, env: Environment) -> tuple[str, ...]:
+    """What is to be said about a change of the root that begins by itself. Raises BadInput: it would begin too late."""
+    change = env.schedule.transition if env.schedule else None
+    if change is None:
+        return ()
+    from meshwright import cluster
+    from meshwright.certs import due  # most schedules have none
+
+    said = f"the root is changed by itself below {change.days} days left, {_KEYS[change.to]}; no key is kept here"
+    live = cluster.session(target, env)
+    if live is None:
+        why = cluster.no_session(target, env)
+        return (said, f"whether {change.days} days is early enough was not verified, and each run looks: {why}")
+    due.early_enough(live, env, change.days)
+    return (said,)
 
 
 def _notes() -> tuple[str, ...]:

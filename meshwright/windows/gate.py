@@ -18,7 +18,7 @@ from meshwright.windows import words
 from meshwright.windows.calendar import Calendar, Opening, State
 from meshwright.windows.timing import expected
 
-__all__ = ["Gate", "now"]
+__all__ = ["Gate", "now", "waiting"]
 
 _OVERRIDE = "run it with --override --reason TEXT"
 # Clocks of machines that keep time differ by less.
@@ -28,6 +28,18 @@ _SKEW = dt.timedelta(minutes=5)
 def now() -> dt.datetime:
     """The wall clock, in UTC."""
     return dt.datetime.now(dt.UTC)
+
+
+def waiting(env: Environment, at: dt.datetime) -> str:
+    """Why the windows of `env` let nothing begin at `at`, with the next opening; empty where they do."""
+    if env.windows is None:
+        return ""
+    calendar = Calendar.of(env.windows)
+    found = next(calendar.usable(at), None)
+    if found is not None and found.start <= at:
+        return ""
+    coming = f"the next opening is {words.stretch(found, calendar.zone)}" if found else "none opens in the next year"
+    return f"{env.name} is closed for changes; {coming}"
 
 
 class Gate:

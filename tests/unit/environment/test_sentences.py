@@ -21,7 +21,7 @@ from meshwright.project import Project
 CLUSTER = "kind, name, image, tools_image, servers, agents, loadbalancer, api_port, registries, volumes, disable, "
 CLUSTER += "k3s_args, timeout"
 ROOT = "protected, limits, hosts, engine, cluster, tools, istio, namespaces, ingress, bookinfo, addons, resources, "
-ROOT += "certs, windows, schedule, promotion"
+ROOT += "certs, windows, schedule, promotion, rollout"
 ISTIO = "version, hub, tag, profile, revision, namespace, components, meshConfig, values, gateway_api, timeout"
 NAME = "characters: a-z, 0-9 and -, at both ends no -"
 EXISTING = "cluster: {kind: existing, context: c}\n"
@@ -367,9 +367,11 @@ WHOLE: dict[str, dict[str, Any]] = {
             "by": "cron",
             "timezone": None,
             "jobs": {"drift": {"run": None, "deploy": "d", "cron": "7 * * * *", "timeout": 1}},
+            "transition": {"days": 900, "to": "extend", "mode": "live", "cron": "7 * * * *", "timeout": 1},
             "webhook": {"url": None, "url_file": "f", "when": "always"},
             "textfile": "t.prom",
         },
+        "rollout": {"first": "a", "at_once": 1, "failure_budget": 0},
         "promotion": {
             "from": "dev",
             "applied": True,

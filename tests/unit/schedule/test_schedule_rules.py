@@ -62,6 +62,24 @@ BROKEN = [
     ("schedule: {webhook: {url: 'https://a.test', url_file: b}}", "1:12", "schedule.webhook has both", 4),
     ("schedule: {webhook: {url: hooks.test}}", "1:27", "schedule.webhook.url is hooks.test", 4),
     ("schedule: {textfile: jobs.txt}", "1:22", "schedule.textfile is jobs.txt", 5),
+    (
+        "schedule: {transition: {days: 900, to: extend, cron: 0 25 * * *}}",
+        "1:54",
+        "schedule.transition.cron is '0 25 * * *': its hour is wrong; it has 0-23",
+        2,
+    ),
+    (
+        "protected: true\nschedule: {transition: {days: 900, to: extend}}",
+        "2:40",
+        f"schedule.transition.to is extend, which does not go with protected ({FILE}:1)",
+        3,
+    ),
+    (
+        "schedule: {jobs: {transition: {run: check, cron: 0 1 * * *}}}",
+        "1:19",
+        "schedule.jobs.transition has the name of the job that changes the root",
+        6,
+    ),
 ]
 
 
@@ -85,6 +103,16 @@ def test_schedules_that_cannot_be_meant(project: Project, values: str, place: st
         ("schedule: {jobs: {drift: 7}}", "schedule.jobs.drift is 7; it must be a mapping"),
         ("schedule: {by: launchd}", "schedule.by is launchd; it must be auto, systemd or cron"),
         ("schedule: true", "schedule is true; it must be a mapping or null"),
+        # Its key would lie on the machine with the timer.
+        (
+            "schedule: {transition: {days: 900, to: 'cacerts:ca'}}",
+            "schedule.transition.to is 'cacerts:ca'; it must be new-self-signed or extend",
+        ),
+        (
+            "schedule: {transition: {days: 3650, to: extend}}",
+            "schedule.transition.days is 3650; it must be a whole number of days from 1 to 3649",
+        ),
+        ("schedule: {transition: {days: 900}}", "schedule.transition.to is missing"),
     ],
 )
 def test_schedules_of_a_wrong_shape(project: Project, values: str, sentence: str) -> None:

@@ -189,3 +189,20 @@ def test_metrics_that_cannot_be_written_are_said_and_the_job_has_run(project: Pr
     values = env(textfile="out/jobs.prom")
     assert run(project, values, jobs.named(values, "drift"), said.append).exit == 0
     assert said[0].startswith("cannot write ")
+
+
+def test_a_job_that_had_nothing_to_do_says_why(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = 'import json; print(json.dumps({"ok": True, "waits": "the root has 1000 days left"}))'
+    monkeypatch.setattr(running, "command", lambda *_words: [sys.executable, "-c", said])
+    result = run(project, env(), jobs.named(env(), "drift"), print)
+    assert (result.exit, result.message) == (0, "the root has 1000 days left")
+
+
+def test_a_change_of_the_root_is_a_job(project: Project) -> None:
+    values = env(transition={"days": 900, "to": "new-self-signed"})
+    job = jobs.named(values, "transition")
+    assert " ".join(job.words) == (
+        "certs transition lab --to new-self-signed --mode live --below 900 --yes --reason scheduled: transition"
+    )
+    assert (job.cron, job.timeout) == ("27 * * * *", 7200)
+    assert "transition" not in {each.name for each in jobs.wanted(env())}
