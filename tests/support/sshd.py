@@ -1,4 +1,4 @@
-"""A real SSH server of the test's own, on 127.0.0.1, for this user only."""
+"""A real SSH server of the test's own, for this user only: on 127.0.0.1, or at an address that a test has made."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import shutil
 import socket
 import subprocess
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,6 +35,7 @@ class Sshd:
     """A running server and what is needed to log in."""
 
     folder: Path
+    address: str
     port: int
     host_key: str
     process: subprocess.Popen[bytes]
@@ -45,7 +47,7 @@ class Sshd:
     def host(self, **changes: object) -> Host:
         """The values of a host that is this server."""
         values = {
-            "name": "127.0.0.1",
+            "name": self.address,
             "ssh_port": self.port,
             "ssh_user": getpass.getuser(),
             "ssh_key": str(self.folder / "id"),
@@ -58,8 +60,9 @@ class Sshd:
         self.process.wait(10)
 
 
-def start(folder: Path, *options: str) -> Sshd:
-    """Starts a server with its files in `folder`; `options` are lines that come first in its configuration."""
+def start(folder: Path, *options: str, address: str = "127.0.0.1", within: Sequence[str] = ()) -> Sshd:
+    """Starts a server with its files in `folder`; `options` are lines that come first in its configuration, `within`
+    is a command that starts another one elsewhere, in a namespace for example."""
     assert BINARY
     host_key = make_key(folder / "host_key")
     (folder / "authorized_keys").write_text(make_key(folder / "id") + "\n")
@@ -71,7 +74,7 @@ def start(folder: Path, *options: str) -> Sshd:
     lines = [
         *options,
         f"Port {port}",
-        "ListenAddress 127.0.0.1",
+        f"ListenAddress {address}",
         f"HostKey {folder}/host_key",
         f"AuthorizedKeysFile {folder}/authorized_keys",
         f"PidFile {folder}/pid",
@@ -83,14 +86,14 @@ def start(folder: Path, *options: str) -> Sshd:
         "Subsystem sftp internal-sftp",
     ]
     (folder / "sshd_config").write_text("\n".join(lines) + "\n")
-    (folder / "known_hosts").write_text(f"[127.0.0.1]:{port} {host_key}\n")
+    (folder / "known_hosts").write_text(f"[{address}]:{port} {host_key}\n")
     with (folder / "log").open("wb") as log:
-        process = subprocess.Popen([BINARY, "-D", "-e", "-f", str(folder / "sshd_config")], stderr=log)
+        process = subprocess.Popen([*within, BINARY, "-D", "-e", "-f", str(folder / "sshd_config")], stderr=log)
     deadline = time.monotonic() + 10
     while True:
         try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-            return Sshd(folder, port, host_key, process)
+            socket.create_connection((address, port), 1).close()
+            return Sshd(folder, address, port, host_key, process)
         except OSError:
             if process.poll() is not None or time.monotonic() > deadline:
                 process.kill()
