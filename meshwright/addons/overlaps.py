@@ -2,47 +2,67 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from meshwright.addons import exposure
 from meshwright.environment import Environment
 from meshwright.kube import Session
+from meshwright.matching import covers, dig, items
 
-__all__ = ["sentences"]
+__all__ = ["Overlap", "overlaps", "sentences"]
+
+Object = dict[str, Any]
 
 
-def sentences(session: Session, env: Environment) -> Iterator[str]:
-    """A sentence for each server of another Gateway that has a domain of an exposed addon, at the same port of the same
-    pods: Istio gives such a domain to the older of the two, and a wildcard beside it may send it elsewhere."""
+@dataclass(frozen=True)
+class Overlap:
+    """The domain of an exposed addon is `host`, itself or a wildcard around it, of a `server` of `gateway`."""
+
+    exposed: exposure.Exposed
+    host: str
+    gateway: Object
+    server: Object
+
+    def __str__(self) -> str:
+        metadata, own = self.gateway["metadata"], self.exposed.exposure
+        return (
+            f"the domain {own.host} of addons.{self.exposed.addon} overlaps {self.host} of Gateway "
+            f"{metadata['namespace']}/{metadata['name']} at port {own.port}"
+        )
+
+
+def overlaps(env: Environment, gateways: Iterable[Object]) -> Iterator[Overlap]:
+    """Each server of Gateways that are not the addons' own, but have a domain of an exposed addon, at the same port of
+    the same pods: Istio gives such a domain to the older of the two, and a wildcard beside it may send it elsewhere."""
     found = exposure.exposed(env)
-    if not found:
-        return
     own = {(env.ingress.namespace, exposure.object_name(each.addon)) for each in found}
-    for gateway in session.list("networking.istio.io/v1", "Gateway"):
-        metadata, spec = gateway["metadata"], gateway.get("spec") or {}
+    for gateway in gateways:
+        metadata = gateway["metadata"]
         if (metadata.get("namespace"), metadata["name"]) in own:
             continue
         for each in found:
-            for server in spec.get("servers") or ():
+            same = _same_pods(dig(gateway, "spec", "selector"), each.exposure.selector)
+            for server in items(gateway, "spec", "servers") if same else ():
                 host = _shared(server, each.exposure.host)
-                same = _same_pods(spec.get("selector") or {}, each.exposure.selector)
-                if host and same and (server.get("port") or {}).get("number") == each.exposure.port:
-                    yield (
-                        f"finding: the domain {each.exposure.host} of addons.{each.addon} overlaps {host} of Gateway "
-                        f"{metadata['namespace']}/{metadata['name']} at port {each.exposure.port}"
-                    )
+                if host and dig(server, "port", "number") == each.exposure.port:
+                    yield Overlap(each, host, gateway, server)
 
 
-def _shared(server: dict[str, Any], host: str) -> str:
+def sentences(session: Session, env: Environment) -> Iterator[str]:
+    """The overlaps with live Gateways, for a plan."""
+    if exposure.exposed(env):
+        for each in overlaps(env, session.list("networking.istio.io/v1", "Gateway")):
+            yield f"finding: {each}"
+
+
+def _shared(server: Any, host: str) -> str:
     """The host of a server that `host` is one of; "" for none."""
-    for written in server.get("hosts") or ():
-        pattern = str(written).rpartition("/")[2]
-        if pattern in ("*", host) or (pattern.startswith("*.") and host.endswith(pattern[1:])):
-            return pattern
-    return ""
+    patterns = (str(written).rpartition("/")[2] for written in items(server, "hosts"))
+    return next((pattern for pattern in patterns if covers(pattern, host)), "")
 
 
-def _same_pods(one: dict[str, str], other: dict[str, str]) -> bool:
-    """Whether some pod may have the labels of both."""
-    return all(other.get(key, value) == value for key, value in one.items())
+def _same_pods(labels: Any, others: Mapping[str, str]) -> bool:
+    """Whether some pod may have both; a Gateway without labels is for all pods."""
+    return not isinstance(labels, dict) or all(others.get(key, value) == value for key, value in labels.items())

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from meshwright import applyset, callers, objects, prerequisites, resources
+from meshwright.addons import exposure
+from meshwright.addons.table import ADDONS
 from meshwright.environment import Environment
 from meshwright.errors import Forbidden
 from meshwright.kube import ApiError, Session
@@ -63,11 +65,13 @@ def seen(session: Session, env: Environment, own: Iterable[Manifest], skipped: l
 def same(env: Environment, own: Iterable[Manifest]) -> Callable[[objects.Object], bool]:
     """Tells of a live object whether an apply of `own` would replace or delete it."""
     keys = {_key(manifest.obj) for manifest in own}
-    label = applyset.identifier(resources.set_name(env))
+    label, of_addons = (applyset.identifier(resources.set_name(env, name)) for name in ("resources", "addons"))
+    # Of the addons' own objects only those that expose them are made here.
+    exposing = {exposure.object_name(addon) for addon in ADDONS}
 
     def leaves(obj: objects.Object) -> bool:
-        labels = obj["metadata"].get("labels") or {}
-        return labels.get("applyset.kubernetes.io/part-of") == label or _key(obj) in keys
+        part = (obj["metadata"].get("labels") or {}).get("applyset.kubernetes.io/part-of")
+        return part == label or _key(obj) in keys or (part == of_addons and obj["metadata"]["name"] in exposing)
 
     return leaves
 

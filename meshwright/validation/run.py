@@ -14,6 +14,7 @@ from meshwright.target import Target
 from meshwright.validation import (
     analyzed,
     api,
+    exposed,
     leaving,
     limits,
     live,
@@ -39,6 +40,7 @@ RULES = (
     *api.RULES,
     *twofold.RULES,
     *policies.RULES,
+    *exposed.RULES,
     *traffic.RULES,
     *limits.RULES,
 )
@@ -60,11 +62,11 @@ class Validated:
 def validate(target: Target, env: Environment, session: Session | None = None) -> Validated:
     """Every finding about the environment's objects, in the order of the rules. Without a `session` it asks no cluster.
 
-    Raises BadInput, as `resources.wanted` does: an object cannot be made at all. Unreachable: the cluster gives no
-    answer.
+    Raises BadInput, as `resources.wanted` and `exposure.rendered` do: an object cannot be made at all. Unreachable: the
+    cluster gives no answer.
     """
     skipped: list[str] = []
-    own = _own(target, env, skipped)
+    own = [*_own(target, env, skipped), *exposed.wanted(target, env)]
     beside = list(_sample(target, env, skipped)) if session is None else []
     said: list[Finding] = []
     if session is None:
@@ -79,7 +81,12 @@ def validate(target: Target, env: Environment, session: Session | None = None) -
         # Before the same pods without their specs.
         pods = gateway_pods(session, own, env, skipped)
         world = World(
-            env, things(env, [*own, *pods, *found.others]), skipped, found.known, found.hidden, things(env, found.leave)
+            env,
+            things(env, [*own, *pods, *found.others, *exposed.services(env, [*own, *found.others])]),
+            skipped,
+            found.known,
+            found.hidden,
+            things(env, found.leave),
         )
         refused, unasked = live.refused(session, own, skipped)
         said += [_refused(manifest, sentence) for manifest, sentence in refused]

@@ -24,16 +24,18 @@ Look = Callable[..., Validated]
 
 @pytest.fixture
 def look(project: Project, host: FakeTarget) -> Look:
-    """Validates an environment with these resources."""
+    """Validates an environment with these resources, and with further `values`."""
 
-    def validated(resources: str, manifests: str = "", session: FakeSession | None = None) -> Validated:
+    def validated(
+        resources: str, manifests: str = "", session: FakeSession | None = None, values: str = ""
+    ) -> Validated:
         (project.root / "inventory" / "lab.py").touch()
         (project.root / "group_data" / "all.yaml").write_text(ALL)
         if manifests:
             (project.root / "m.yaml").write_text(manifests)
             resources = "manifests: [m.yaml]\n" + resources
         lines = "".join(f"  {line}\n" for line in resources.strip().splitlines())
-        (project.root / "group_data" / "lab.yaml").write_text(f"resources:\n{lines}")
+        (project.root / "group_data" / "lab.yaml").write_text((f"resources:\n{lines}" if lines else "") + values)
         host.shared.look_again()  # each is a command of its own
         return validate(host, load(project, "lab").env, session)
 
