@@ -19,7 +19,7 @@ from meshwright.plan import Action, Blocked, Change, Plan, digest
 from meshwright.step import Step
 from meshwright.target import Target
 
-__all__ = ["rollback", "transition"]
+__all__ = ["leave", "mover", "rollback", "transition"]
 
 _NAME, _BACK = "certs-transition", "certs-rollback"
 
@@ -72,11 +72,11 @@ def _apply(target: Target, env: Environment, plan: Plan) -> None:
     if to and standby.read(live, namespace) is None:
         mode = modes.mode_of(target.shared.options.mode)
         standby.keep(live, replace(asked.made(target, env, live, to), mode=mode), namespace)
-    moving.forward(_mover(target, env, live))
+    moving.forward(mover(target, env, live))
     target.say(f"the old key waits in Secret {namespace}/{phase.STANDBY} until `--to {asked.FORGET}`")
 
 
-def _mover(target: Target, env: Environment, live: Session) -> Mover:
+def mover(target: Target, env: Environment, live: Session) -> Mover:
     """What moves the change that was begun, in the mode that is asked for. Raises Refused: there is none."""
     change: Standby | None = standby.read(live, env.istio.namespace)
     if change is None:
@@ -85,9 +85,9 @@ def _mover(target: Target, env: Environment, live: Session) -> Mover:
     mode = modes.mode_of(target.shared.options.mode, change.mode)
     if mode is not change.mode:
         standby.follow(live, env.istio.namespace, mode)
-    mover = Mover(live, env, replace(change, mode=mode), target.say)
-    mover.safe_point = target.shared.safe_point
-    return mover
+    made = Mover(live, env, replace(change, mode=mode), target.say)
+    made.safe_point = target.shared.safe_point
+    return made
 
 
 def _plan_back(target: Target, env: Environment) -> Plan:
@@ -113,15 +113,18 @@ def _plan_back(target: Target, env: Environment) -> Plan:
 
 
 def _apply_back(target: Target, env: Environment, _plan: Plan) -> None:
-    live, namespace = cluster.answering(target, env), env.istio.namespace
-    mover = _mover(target, env, live)
-    held = moving.back(mover)
-    used = held.report.seen.authority
-    if mover.change.case is Case.PLUG_IN and used is not None and used.secret == f"{namespace}/{PLUGGED_SECRET}":
+    found = mover(target, env, cluster.answering(target, env))
+    leave(found, moving.back(found).report)
+
+
+def leave(found: Mover, report: trust.Report) -> None:
+    """Ends a change that was taken back: `report` has seen the old root alone."""
+    live, namespace, used = found.session, found.env.istio.namespace, report.seen.authority
+    if found.change.case is Case.PLUG_IN and used is not None and used.secret == f"{namespace}/{PLUGGED_SECRET}":
         # Here, and only here, a CA Secret is deleted: what istiod falls back to has the same root and key.
         live.delete("v1", "Secret", PLUGGED_SECRET, namespace)
-        mover.restart(f"{At.OLD}-without-{used.used.version if used.used else PLUGGED_SECRET}")
-        mover.gate(At.OLD)
+        found.restart(f"{At.OLD}-without-{used.used.version if used.used else PLUGGED_SECRET}")
+        found.gate(At.OLD)
     standby.forget(live, namespace)
 
 
