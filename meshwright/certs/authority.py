@@ -44,6 +44,7 @@ class Kind(StrEnum):
     EXTERNAL = "an external CA"
     INCOMPLETE = "incomplete plugged-in CA"
     NONE = "none yet"
+    UNSEEN = "not looked at"
 
 
 DRIVEN = frozenset({Kind.PLUGGED, Kind.SELF_SIGNED})

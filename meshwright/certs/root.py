@@ -77,15 +77,20 @@ class Report:
         return counts(self.all)
 
 
-def check(live: Session, env: Environment, now: dt.datetime) -> Report:
-    """Looks at everything that ends one day. Raises Forbidden, Unreachable, BrokenBundle where it cannot be known who
-    signs; what else cannot be seen is a finding."""
+def check(live: Session, env: Environment, now: dt.datetime, *, secrets: bool = True) -> Report:
+    """Looks at everything that ends one day. Without `secrets` the CA Secrets, which have the CA's keys, are not asked
+    for: the roots are those that are handed out, and what is between them and istiods what these present.
+
+    Raises Forbidden, Unreachable, BrokenBundle where it cannot be known who signs; what else cannot be seen is a
+    finding."""
     mesh = look(live, env)
-    found = authorities.find(live, mesh)
+    found = authorities.find(live, mesh) if secrets else Authority(Kind.UNSEEN, _UNASKED)
     roots, chain = found.roots, found.chain
     if not roots:
         roots = _handed_out(live, mesh.namespace)
     served = consumers.presented(live, mesh, canary.PORT)
+    if not secrets:
+        chain = tuple(dict.fromkeys(each for istiod in served for each in istiod.chain[1:]))
     limits = env.certs
     rows: list[Row] = []
     for root in sorted(roots, key=lambda each: (each.not_after, each.sha256)):
@@ -104,6 +109,7 @@ def check(live: Session, env: Environment, now: dt.datetime) -> Report:
     return Report(now, found, tuple(rows), tuple(findings))
 
 
+_UNASKED = "the CA Secrets were not asked for; the roots are those that are handed out"
 _ROOT = "`meshwright certs transition` changes it step by step; plan it early, everybody must trust the new one first"
 _CA = "Whoever keeps the CA Secret has to put a newer intermediate, of the same root, into it"
 _ISTIOD = "istiod asks for a new one when its CA changes or when it restarts"
@@ -143,6 +149,8 @@ def _authority(found: Authority, mesh: Mesh) -> Iterator[Finding]:
         yield Finding(State.FAILED, name, found.why, "Is istiod running, and is this its namespace?")
     elif found.signer is None and found.used is not None:
         yield Finding(State.FAILED, name, "it has no certificate that could sign", "Look at what writes this Secret")
+    elif found.kind is Kind.UNSEEN:
+        yield Finding(State.OK, name, found.why)
     elif not found.driven:
         yield Finding(State.OK, name, f"{found.why}. Meshwright checks it and does not change it")
     else:

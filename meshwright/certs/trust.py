@@ -30,15 +30,17 @@ _ISTIODS_OWN = "istiod"
 @dataclass(frozen=True)
 class Looks:
     """What is looked at beside the API server, istiod and the Envoys. `files`: the roots as agents see them, by running
-    `cat` in each proxy. `canary`: a certificate asked of each istiod, and a mutual handshake with it."""
+    `cat` in each proxy. `canary`: a certificate asked of each istiod, and a mutual handshake with it. `secrets`: the CA
+    Secrets, by which it is known what all places should have; whoever reads them has the CA's keys."""
 
     files: bool = True
     canary: bool = True
+    secrets: bool = True
 
 
 @dataclass(frozen=True)
 class Seen:
-    """One look at everything: the mesh, its authority (None: the Secrets may not be read), and all places. `seconds`
+    """One look at everything: the mesh, its authority (None: the Secrets were not read), and all places. `seconds`
     is how long each kind took."""
 
     now: dt.datetime
@@ -120,7 +122,7 @@ def observe(live: Session, env: Environment, now: dt.datetime, looks: Looks) -> 
     mesh: Mesh = timed("mesh", lambda: look(live, env))
     authority, refused = None, None
     try:
-        authority = timed("authority", lambda: authorities.find(live, mesh))
+        authority = timed("authority", lambda: authorities.find(live, mesh)) if looks.secrets else None
     except Forbidden as error:
         refused = error
     places: list[Place] = []

@@ -77,6 +77,13 @@ def _closing(summary: dict[str, int]) -> str:
     return f"{summary['checked']} looked at: {counted}."
 
 
+_secrets_option = click.option(
+    "--no-secrets",
+    is_flag=True,
+    help="Do not read the Secrets of the CA, which have its keys: the roots are those that are handed out.",
+)
+
+
 @command.command(
     "check-root",
     help="Show who signs the mesh of ENV, and how long its roots, intermediates, istiod's and the gateways' "
@@ -86,13 +93,14 @@ def _closing(summary: dict[str, int]) -> str:
 @environment_argument
 @json_option
 @click.option("--textfile", metavar="FILE", help="Write the result for Prometheus' node exporter too (*.prom).")
-def check_root(environment: str, as_json: bool, textfile: str | None) -> int:
+@_secrets_option
+def check_root(environment: str, as_json: bool, textfile: str | None, no_secrets: bool) -> int:
     """Prints the authority, every certificate that is watched, and what is to be said about them."""
     from meshwright.certs import finding, root
     from meshwright.certs import textfile as metrics
 
     output = Output(as_json, "certs check-root", environment)
-    found = _looked(output, environment, lambda live, env: root.check(live, env, _now()))
+    found = _looked(output, environment, lambda live, env: root.check(live, env, _now(), secrets=not no_secrets))
     if textfile:
         metrics.write_here(textfile, found, environment)
     output.answer(_chain(found))
@@ -183,13 +191,14 @@ _canary_option = click.option("--no-canary", is_flag=True, help="Do not ask each
 @json_option
 @_files_option
 @_canary_option
+@_secrets_option
 @click.option("--all", "whole", is_flag=True, help="List what is in order too.")
-def verify(environment: str, as_json: bool, no_files: bool, no_canary: bool, whole: bool) -> int:
+def verify(environment: str, as_json: bool, no_files: bool, no_canary: bool, no_secrets: bool, whole: bool) -> int:
     """Prints what is expected, how many places of each kind have it, and the others by name."""
     from meshwright.certs import finding, trust
 
     output = Output(as_json, "certs verify", environment)
-    looks = trust.Looks(files=not no_files, canary=not no_canary)
+    looks = trust.Looks(files=not no_files, canary=not no_canary, secrets=not no_secrets)
     found = _looked(output, environment, lambda live, env: trust.verify(live, env, _now(), looks))
     output.answer(trust.told(found.expected, found.seen.now))
     output.answer(_tally(found))
@@ -281,6 +290,8 @@ def _position(at: phase.Position) -> Iterator[str]:
         yield f"  {'old ' if at.new else ''}root {at.old.label}"
     if at.new is not None:
         yield f"  new root {at.new.label}" + (", the same key" if at.same_key else "")
+    for name, reason in sorted(at.waived.items()):
+        yield f"  waived {name}: {reason}"
     if at.gate:
         yield f"  gate: {at.gate}: {'it holds' if at.stable else 'it does not hold'}"
         yield f"  next: {at.next}"

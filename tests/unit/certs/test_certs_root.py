@@ -287,3 +287,19 @@ def test_no_key_in_anything_it_says(world: Any) -> None:
     report = check(world)
     said = repr(report) + textfile.text(report, "lab") + repr([row.as_json(NOW) for row in report.rows])
     assert not any(key[40:80] in said for key in keys)
+
+
+def test_without_the_secrets_of_the_ca_it_goes_by_what_is_handed_out(world: Any) -> None:
+    top = make("Acme")
+    middle = make("Acme Int", top, days=(-300, 45.5))
+    world.session.put(plugged(middle, top))
+    world.converge(top, signer=middle)
+    world.session.asked.clear()
+    report = root.check(world.session, world.env, NOW, secrets=False)
+    assert (report.ok, report.authority.kind) == (True, Kind.UNSEEN)
+    assert [(row.role, row.certificate) for row in report.rows][:2] == [
+        ("root", top.certificate),
+        ("intermediate", middle.certificate),
+    ]
+    assert report.findings[0].detail.startswith("the CA Secrets were not asked for")
+    assert [each for each in world.session.asked if "Secret" in each] == []

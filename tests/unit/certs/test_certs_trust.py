@@ -352,3 +352,10 @@ def test_judging_what_is_trusted(roots: str, said: str) -> None:
     found = judge(Place("k", "n", frozenset(made[name] for name in roots)), wanted, NOW)
     assert found.detail.startswith(said)
     assert (found.state is State.OK) is (said == "")
+
+
+def test_without_the_secrets_of_the_ca_everybody_is_compared_with_what_is_handed_out(world: Any) -> None:
+    world.session.asked.clear()
+    found = trust.verify(world.session, world.env, NOW, trust.Looks(secrets=False))
+    assert (found.ok, found.expected.source) == (True, "ConfigMap istio-system/istio-ca-root-cert")
+    assert [each for each in world.session.asked if "Secret" in each] == []
