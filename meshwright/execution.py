@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 
-from meshwright import access, admission, applied, cluster, identity, selection
+from meshwright import access, admission, applied, cluster, identity, reach, selection
 from meshwright.environment import Environment
 from meshwright.errors import MeshwrightError, Refused, Unreachable
 from meshwright.journal import Journal
@@ -201,6 +201,7 @@ class Execution:
                 writing = {each.name for each in self.steps if each.cluster and not each.check}
                 plans = {**self._shown, step.name: plan}
                 access.admit(session, self.env, [p for p in plans.values() if p.step in writing], self._may)
+                reach.admit(step, self.target, self.env)
 
     def _in_window(self, step: Step) -> None:
         """Refuses what the environment's windows do not allow now."""
@@ -224,10 +225,7 @@ class Execution:
         if not (step.cluster or ends):
             return False
         try:
-            session = cluster.session(self.target, self.env)
-            return session is not None and self._run.secure(
-                self._member, session, cluster.lock_name(self.target, self.env)
-            )
+            return reach.secure(self._run, self._member, step, self.env)
         except Unreachable:
             if ends:
                 return False  # nobody is at work in a cluster that does not answer

@@ -34,6 +34,9 @@ class Step:
     `pauses` is for steps that stop by themselves at a safe point when a window ends, and are gone on with in the next
     one: they need not fit into the time that is left.
 
+    `reach(target, env)` is there for steps that write to more clusters than the environment's: all of them, each with
+    the target that leads to it. Their identity and rights are looked at, and their Leases taken, before any is written.
+
     `compare(target, env, session, objects)` is there for steps whose plans have `objects`: what it would take to bring
     the live ones back to `objects`, an earlier set of these, by force. Drift is found by it.
     """
@@ -46,4 +49,5 @@ class Step:
     destructive: bool = False
     safe: bool = False
     pauses: bool = False
+    reach: Callable[[Target, Environment], Sequence[tuple[Target, Environment]]] | None = None
     compare: Callable[[Target, Environment, Session, Sequence[dict[str, Any]]], Compared] | None = None
