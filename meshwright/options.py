@@ -39,6 +39,9 @@ class Options:
     format: str = ""
     """The extension provider that writes access logs; empty: the one that every mesh has."""
 
+    waive: frozenset[str] = frozenset()
+    """The proxies, as NAMESPACE/POD, that no gate of a change of the root waits for; a reason must be given."""
+
     def __post_init__(self) -> None:
         if self.override and not self.reason.strip():
             raise MeshwrightError(
@@ -55,20 +58,17 @@ class Options:
         for key in ("allow_recreate", "override"):
             if not isinstance(data.get(key, False), bool):
                 raise BadInput(f"{key}={data[key]} is neither true nor false")
-        adopt = data.get("adopt", "")
-        names = adopt.split(",") if isinstance(adopt, str) else adopt
-        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-            raise BadInput(f"adopt={adopt} is not a list of names", hint="--data adopt=KIND/NS/NAME,KIND/NS/NAME")
         return cls(
             approved,
             data.get("allow_recreate", False),
             str(data.get("reason", "")),
-            frozenset(name.strip() for name in names if name.strip()),
+            _named(data, "adopt", "KIND/NS/NAME"),
             str(data.get("to", "")),
             data.get("override", False),
             str(data.get("mode", "")),
             str(data.get("scope", "")),
             str(data.get("format", "")),
+            _named(data, "waive", "NS/POD"),
         )
 
     def data(self, approved: Mapping[str, str]) -> dict[str, str]:
@@ -83,12 +83,21 @@ class Options:
             said["approved"] = digests[0] if len(digests) == 1 else json.dumps(approved)
         said |= {key: "true" for key in ("allow_recreate", "override") if getattr(self, key)}
         said |= {key: json.dumps(text) for key in _TEXTS if (text := getattr(self, key))}
-        return said | ({"adopt": ",".join(sorted(self.adopt))} if self.adopt else {})
+        return said | {key: ",".join(sorted(names)) for key in ("adopt", "waive") if (names := getattr(self, key))}
 
     @classmethod
     def names(cls) -> list[str]:
         """The names of the options, which are the keys of that data."""
         return [field.name for field in fields(cls)]
+
+
+def _named(data: dict[str, Any], key: str, form: str) -> frozenset[str]:
+    """Names with commas between them, or a list of them; each is of the form `form`."""
+    said = data.get(key, "")
+    names = said.split(",") if isinstance(said, str) else said
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise BadInput(f"{key}={said} is not a list of names", hint=f"--data {key}={form},{form}")
+    return frozenset(name.strip() for name in names if name.strip())
 
 
 def _approved(value: Any, host: str) -> str | None:

@@ -15,6 +15,7 @@ from meshwright.certs import (
     phase,
     planning,
     readiness,
+    waivers,
 )
 from meshwright.certs.authority import PLUGGED_SECRET, SELF_SIGNED_SECRET
 from meshwright.certs.contents import Ca, Case
@@ -56,7 +57,7 @@ def plan(
     if new is not None and authority.roots == {new.root} and at.stable:
         return Plan(name, digest([name, to]), checked=1, notes=("the mesh has this root already",))
     missing = enabling.missing(mesh, env) if mode is Mode.LIVE else []
-    if mode is Mode.LIVE and not missing and (without := modes.slow(mesh)):
+    if mode is Mode.LIVE and not missing and (without := modes.slow(mesh, report.waived)):
         missing = enabling.opposed(mesh, without)
         if not missing:
             return enabling.plan(name, live, mesh, report)
@@ -75,6 +76,7 @@ def plan(
     blocked = Blocked(f"{bad[0].subject}: {bad[0].detail}", bad[0].hint) if bad else None
     changes = [
         Change(Action.ADD, "Secret", f"{env.istio.namespace}/{phase.STANDBY}", why=why, blocked=blocked),
+        *waivers.changes(report.waived),
         *planning.phases(ahead, root.label if root else "?", new.root.label if new else _NOT_MADE),
         *planning.restarts(ahead, env.istio.namespace, [plane.name for plane in mesh.planes]),
     ]

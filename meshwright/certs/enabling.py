@@ -6,7 +6,7 @@ comes after it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -91,7 +91,7 @@ def plan(name: str, live: Session, mesh: Mesh, report: Report) -> Plan:
     Unreachable."""
     done = mark(live, mesh)
     # Of those that a run before this one has restarted some pods may still be the old ones: they are waited for.
-    whole = planning.kept(mesh, modes.slow(mesh), workloads.read(live))
+    whole = planning.kept(mesh, modes.slow(mesh, report.waived), workloads.read(live))
     held = [each for each in whole if each.restarted_for != done]
     first = Change(
         Action.CHANGE,
@@ -109,12 +109,12 @@ def plan(name: str, live: Session, mesh: Mesh, report: Report) -> Plan:
     return replace(found, unfinished=bool(under_way))
 
 
-def restart(target: Target, env: Environment, live: Session) -> None:
-    """Restarts who was started without the settings. Raises Unverified: some lack them still."""
+def restart(target: Target, env: Environment, live: Session, waived: Collection[str]) -> None:
+    """Restarts who was started without the settings, without `waived`. Raises Unverified: some lack them still."""
     mesh = verify(live, env, asked.now()).seen.mesh
-    held = planning.kept(mesh, modes.slow(mesh), workloads.read(live))
+    held = planning.kept(mesh, modes.slow(mesh, waived), workloads.read(live))
     Restarter(live, env.istio.timeout, target.say).restart(held, mark(live, mesh))
-    left = modes.slow(verify(live, env, asked.now()).seen.mesh)
+    left = modes.slow(verify(live, env, asked.now()).seen.mesh, waived)
     if left:
         raise Unverified(
             f"{len(left)} proxies still lack {modes.XDS_AGENT}, first {left[0]}",

@@ -97,7 +97,7 @@ class Follower:
 
 def _outdated(report: Report) -> list[Certificate]:
     """What those present that have not followed and will with their next certificate."""
-    names = modes.lagging(report) & {str(proxy) for proxy in modes.slow(report.seen.mesh)}
+    names = modes.lagging(report) & {str(proxy) for proxy in modes.slow(report.seen.mesh, report.waived)}
     return [place.chain[0] for place in report.seen.of("proxy") if place.name in names and place.chain]
 
 
@@ -109,7 +109,7 @@ def _every(report: Report) -> set[str]:
 
 
 def _slow(report: Report) -> set[str]:
-    found: list[Proxy] = modes.slow(report.seen.mesh)
+    found: list[Proxy] = modes.slow(report.seen.mesh, report.waived)
     return {str(proxy) for proxy in found}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from meshwright.certs import asked, moving, phase, planning
+from meshwright.certs import asked, moving, phase, planning, waivers
 from meshwright.certs.contents import Case
 from meshwright.certs.contents import Step as At
 from meshwright.certs.modes import Mode
@@ -30,6 +30,7 @@ def plan(name: str, live: Session, at: Position, meant: Intention, steps: list[A
     changes = planning.phases(way, old, new)
     namespace = report.seen.mesh.namespace
     changes += planning.restarts(way, namespace, [plane.name for plane in report.seen.mesh.planes])
+    changes += waivers.changes({name: why for name, why in report.waived.items() if name not in meant.waived})
     notes = [f"the mesh stands at {at.phase}"]
     if not at.stable:
         notes.append(f"{len(at.waiting)} have not followed yet")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from enum import StrEnum
 from typing import Any
 
 from meshwright import envoys
 from meshwright.certs.mesh import Mesh, setting, true
 from meshwright.certs.trust import Report
+from meshwright.check import State
 from meshwright.envoys import Proxy
 from meshwright.errors import BadInput
 
@@ -45,13 +46,17 @@ def on(mesh: Mesh) -> bool:
     return true(mesh.setting(MULTIROOT))
 
 
-def slow(mesh: Mesh) -> list[Proxy]:
-    """The proxies that learn a new root only with their next certificate, sorted."""
+def slow(mesh: Mesh, waived: Collection[str] = ()) -> list[Proxy]:
+    """The proxies that learn a new root only with their next certificate, sorted; without those that are waived."""
     told = on(mesh)
     found = []
     for pod in mesh.pods:
         proxy = envoys.proxy_of(pod)
-        if proxy is not None and not (told and true(setting(pod, XDS_AGENT, "istio-proxy"))):
+        if (
+            proxy is not None
+            and str(proxy) not in waived
+            and not (told and true(setting(pod, XDS_AGENT, "istio-proxy")))
+        ):
             found.append(proxy)
     return sorted(found)
 
@@ -64,5 +69,5 @@ def pods_of(mesh: Mesh, wanted: Sequence[Proxy]) -> list[Object]:
 
 def lagging(report: Report) -> set[str]:
     """The proxies, as NAMESPACE/POD, that have not followed."""
-    behind = {each.subject for each in report.laggards}
+    behind = {each.subject for each in report.laggards if each.state is not State.WARNING}
     return {place.name for place in report.seen.of("proxy") if place.label in behind}

@@ -67,7 +67,7 @@ class Mover:
 
     def look(self) -> tuple[Report, Position]:
         """One look, and where the mesh stands by it. Raises Refused: the CA Secret is not as this run wrote it."""
-        report = verify(self.session, self.env, dt.datetime.now(dt.UTC), self.looks)
+        report = verify(self.session, self.env, dt.datetime.now(dt.UTC), self.looks, self.change.waived)
         self._still_ours(report)
         at = where(self.session, report)
         refused = [] if report.seen.mesh.remote else injected.refusals(self.session, report.seen.mesh)

@@ -15,14 +15,16 @@ everybody is made to take a new certificate.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from meshwright.certs import waivers
 from meshwright.certs.certificate import Certificate, named
 from meshwright.certs.finding import Finding
 from meshwright.certs.trust import Report
+from meshwright.certs.trust import report as judged
 from meshwright.check import State
 from meshwright.kube import Session
 
@@ -79,19 +81,22 @@ CASE, MODE = "meshwright/change", "meshwright/mode"
 
 @dataclass(frozen=True)
 class Intention:
-    """What the standby Secret says about a change: the sha256 of both roots, its kind and its mode ("" without)."""
+    """What the standby Secret says about a change: the sha256 of both roots, its kind and its mode ("" without), and
+    the proxies that no gate waits for, with the reasons."""
 
     old: str
     new: str
     case: str = ""
     mode: str = ""
+    waived: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Position:
     """Where a mesh stands. `stable` is whether the gate of the phase holds; `sure` is False where the direction of a
     change is only the likelier one. `old` and `new` are the roots; at rest `new` is None. `same_key`: both roots have
-    one key, so that a certificate under one is under the other as well."""
+    one key, so that a certificate under one is under the other as well. `waived` are the proxies that the gate does not
+    wait for, with the reasons."""
 
     phase: Phase
     stable: bool
@@ -101,6 +106,7 @@ class Position:
     sure: bool = True
     same_key: bool = False
     waiting: tuple[Finding, ...] = ()
+    waived: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def gate(self) -> str:
@@ -127,6 +133,7 @@ class Position:
             "gate": self.gate or None,
             "next": self.next or None,
             "waiting": [each.as_json() for each in self.waiting],
+            "waived": dict(self.waived),
         }
 
 
@@ -195,16 +202,17 @@ def intention(live: Session, namespace: str) -> Intention | None:
     found = live.get("v1", "Secret", STANDBY, namespace)
     said = {} if found is None else found["metadata"].get("annotations") or {}
     del found
-    return (
-        Intention(said[OLD], said[NEW], said.get(CASE, ""), said.get(MODE, "")) if OLD in said and NEW in said else None
-    )
+    if OLD not in said or NEW not in said:
+        return None
+    return Intention(said[OLD], said[NEW], said.get(CASE, ""), said.get(MODE, ""), waivers.kept(said))
 
 
 def where(live: Session, report: Report) -> Position:
     """Where the mesh of this report stands, with what its standby Secret says. Raises Forbidden, Unreachable."""
     # Who may not read the CA's Secret may not read this one either, and then nothing can be said in any case.
     intended = intention(live, report.seen.mesh.namespace) if report.seen.authority is not None else None
-    return position(report, intended)
+    waived = {**report.waived, **(intended.waived if intended else {})}
+    return position(judged(report.seen, waived) if waived != report.waived else report, intended)
 
 
 def position(report: Report, intended: Intention | None) -> Position:
@@ -218,7 +226,7 @@ def position(report: Report, intended: Intention | None) -> Position:
     found = derive(authority.ordered, report.expected.signers & authority.roots, trusted, intended)
     same = found.old is not None and found.new is not None and _key(found.old) == _key(found.new)
     stable = report.ok and found.phase is not Phase.UNKNOWN
-    return Position(found.phase, stable, found.old, found.new, found.why, found.sure, same, waiting)
+    return Position(found.phase, stable, found.old, found.new, found.why, found.sure, same, waiting, report.waived)
 
 
 def _key(certificate: Certificate) -> bytes:

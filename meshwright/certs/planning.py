@@ -60,7 +60,7 @@ def way(
 ) -> Way:
     """What is ahead for this mesh. Raises Forbidden, Unreachable."""
     mesh, authority = report.seen.mesh, report.seen.authority
-    slow = tuple(modes.slow(mesh))
+    slow = tuple(modes.slow(mesh, report.waived))
     held = kept(mesh, slow, workloads.read(live)) if mode is Mode.RESTART and slow else []
     if not steps:
         held = _left(held, report, now)

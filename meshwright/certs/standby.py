@@ -8,9 +8,11 @@ phase is derived from the CA Secret.
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
+from meshwright.certs import waivers
 from meshwright.certs.authority import SELF_SIGNED_SECRET
 from meshwright.certs.certificate import pem
 from meshwright.certs.contents import Ca, Case
@@ -30,12 +32,14 @@ _SIDES = ("old", "new")
 
 @dataclass(frozen=True)
 class Standby:
-    """A change that was begun: what kind, both CAs with their keys, and how slow proxies follow."""
+    """A change that was begun: what kind, both CAs with their keys, how slow proxies follow, and those that no gate
+    waits for, with the reasons."""
 
     case: Case
     old: Ca
     new: Ca
     mode: Mode = Mode.LIVE
+    waived: Mapping[str, str] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         return f"<{self.case}: {self.old!r} to {self.new!r}>"
@@ -59,6 +63,8 @@ def secret(change: Standby, namespace: str) -> Object:
         MODE: change.mode.value,
         _HELD_IN: change.old.secret,
     }
+    if change.waived:
+        annotations[waivers.WAIVED] = waivers.text(change.waived)
     metadata = {"name": STANDBY, "namespace": namespace, "annotations": annotations}
     return {"apiVersion": "v1", "kind": "Secret", "type": "Opaque", "metadata": metadata, "data": data}
 
@@ -75,7 +81,8 @@ def of_secret(found: Object) -> Standby:
     if (old.root.sha256, new.root.sha256) != (said.get(OLD), said.get(NEW)):
         raise MeshwrightError(f"{where} has not the roots that its annotations name")
     kept = Ca(old.root, old.signer, old.chain, old.key, said.get(_HELD_IN, ""), old.roots_text)
-    return Standby(Case[said[CASE]], kept, Ca(new.root, new.signer, new.chain, new.key), mode_of(said.get(MODE, "")))
+    mode, waived = mode_of(said.get(MODE, "")), waivers.kept(said)
+    return Standby(Case[said[CASE]], kept, Ca(new.root, new.signer, new.chain, new.key), mode, waived)
 
 
 def _side(side: str, data: dict[str, str], namespace: str, where: str) -> Ca:
@@ -105,9 +112,10 @@ def keep(live: Session, change: Standby, namespace: str) -> None:
         ) from None
 
 
-def follow(live: Session, namespace: str, mode: Mode) -> None:
-    """Keeps another mode for the change that is under way: whoever goes on with it does so in this one."""
-    live.patch("v1", "Secret", STANDBY, namespace, body={"metadata": {"annotations": {MODE: mode.value}}})
+def follow(live: Session, namespace: str, mode: Mode, waived: Mapping[str, str]) -> None:
+    """Keeps another mode, and other waivers, for the change that is under way: whoever goes on with it has these."""
+    annotations = {MODE: mode.value, waivers.WAIVED: waivers.text(waived)}
+    live.patch("v1", "Secret", STANDBY, namespace, body={"metadata": {"annotations": annotations}})
 
 
 def forget(live: Session, namespace: str) -> bool:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 
 from meshwright import cluster
-from meshwright.certs import asked, backup, beginning, enabling, going, modes, moving, phase, standby, trust
+from meshwright.certs import asked, backup, beginning, enabling, going, modes, moving, phase, standby, trust, waivers
 from meshwright.certs.authority import PLUGGED_SECRET
 from meshwright.certs.contents import Case
 from meshwright.certs.contents import Step as At
+from meshwright.certs.mesh import look
 from meshwright.certs.moving import Mover
 from meshwright.certs.phase import Intention, Phase, Position
 from meshwright.certs.standby import Standby
@@ -24,9 +26,13 @@ __all__ = ["leave", "mover", "rollback", "transition"]
 _NAME, _BACK = "certs-transition", "certs-rollback"
 
 
-def _look(live: Session, env: Environment) -> tuple[trust.Report, Position, Intention | None]:
+def _look(target: Target, live: Session, env: Environment) -> tuple[trust.Report, Position, Intention | None]:
+    """One look, with the waivers that are kept with the change and those that this run adds."""
     report = trust.verify(live, env, asked.now())
     meant = phase.intention(live, env.istio.namespace) if report.seen.authority is not None else None
+    waived = dict(meant.waived) if meant else {}
+    waived |= waivers.asked(target.shared.options, report.seen.mesh, waived)
+    report = trust.report(report.seen, waived) if waived else report
     return report, phase.position(report, meant), meant
 
 
@@ -34,7 +40,7 @@ def _plan(target: Target, env: Environment) -> Plan:
     live, to = cluster.session(target, env), target.shared.options.to
     if live is None:
         return Plan(_NAME, digest([_NAME, to]), after="cluster")
-    report, at, meant = _look(live, env)
+    report, at, meant = _look(target, live, env)
     mode = modes.mode_of(target.shared.options.mode, meant.mode if meant else "")
     if meant is None and to == asked.FORGET:
         return Plan(_NAME, digest([_NAME, to]), checked=1, notes=("no change of the root is under way",))
@@ -67,11 +73,12 @@ def _apply(target: Target, env: Environment, plan: Plan) -> None:
         standby.forget(live, namespace)
         return
     if plan.payload == enabling.ENABLE:
-        enabling.restart(target, env, live)
+        enabling.restart(target, env, live, target.shared.options.waive)
         return
     if to and standby.read(live, namespace) is None:
         mode = modes.mode_of(target.shared.options.mode)
-        standby.keep(live, replace(asked.made(target, env, live, to), mode=mode), namespace)
+        waived = _waived(target, env, live)
+        standby.keep(live, replace(asked.made(target, env, live, to), mode=mode, waived=waived), namespace)
     moving.forward(mover(target, env, live))
     target.say(f"the old key waits in Secret {namespace}/{phase.STANDBY} until `--to {asked.FORGET}`")
 
@@ -83,18 +90,25 @@ def mover(target: Target, env: Environment, live: Session) -> Mover:
         hint = "`meshwright certs status` says where the mesh stands"
         raise Refused("the standby Secret is gone: somebody else has ended this change", hint=hint)
     mode = modes.mode_of(target.shared.options.mode, change.mode)
-    if mode is not change.mode:
-        standby.follow(live, env.istio.namespace, mode)
-    made = Mover(live, env, replace(change, mode=mode), target.say)
+    waived = {**change.waived, **_waived(target, env, live, change.waived)}
+    if mode is not change.mode or waived != change.waived:
+        standby.follow(live, env.istio.namespace, mode, waived)
+    made = Mover(live, env, replace(change, mode=mode, waived=waived), target.say)
     made.safe_point = target.shared.safe_point
     return made
+
+
+def _waived(target: Target, env: Environment, live: Session, already: Collection[str] = ()) -> dict[str, str]:
+    """What this run waives. Raises as `waivers.asked` does."""
+    options = target.shared.options
+    return waivers.asked(options, look(live, env), already) if options.waive else {}
 
 
 def _plan_back(target: Target, env: Environment) -> Plan:
     live = cluster.session(target, env)
     if live is None:
         return Plan(_BACK, digest([_BACK]), after="cluster")
-    report, at, meant = _look(live, env)
+    report, at, meant = _look(target, live, env)
     if meant is None:
         raise MeshwrightError(
             f"no change of the root of {env.name} is under way, so there is nothing to take back",

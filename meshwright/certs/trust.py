@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import datetime as dt
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any
 
 from meshwright.certs import authority as authorities
@@ -21,6 +22,7 @@ from meshwright.check import State
 from meshwright.environment import Environment
 from meshwright.errors import Forbidden
 from meshwright.kube import Session
+from meshwright.wording import some
 
 __all__ = ["Looks", "Report", "Seen", "expected", "observe", "report", "told", "verify"]
 
@@ -57,11 +59,12 @@ class Seen:
 
 @dataclass(frozen=True)
 class Report:
-    """What verify found."""
+    """What verify found. `waived` are the proxies that need not follow, NAMESPACE/POD, each with the reason."""
 
     seen: Seen
     expected: Expected
     findings: tuple[Finding, ...]
+    waived: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def ok(self) -> bool:
@@ -103,10 +106,16 @@ class Report:
         }
 
 
-def verify(live: Session, env: Environment, now: dt.datetime, looks: Looks | None = None) -> Report:
-    """Looks at everything and judges it. Raises Forbidden, Unreachable, BrokenBundle where not even the mesh can be
-    seen; what else cannot be looked at is a finding."""
-    return report(observe(live, env, now, looks or Looks()))
+def verify(
+    live: Session,
+    env: Environment,
+    now: dt.datetime,
+    looks: Looks | None = None,
+    waived: Mapping[str, str] = MappingProxyType({}),
+) -> Report:
+    """Looks at everything and judges it, as `report` does. Raises Forbidden, Unreachable, BrokenBundle where not even
+    the mesh can be seen; what else cannot be looked at is a finding."""
+    return report(observe(live, env, now, looks or Looks()), waived)
 
 
 def observe(live: Session, env: Environment, now: dt.datetime, looks: Looks) -> Seen:
@@ -173,11 +182,11 @@ def _known(seen: Seen, authority: Authority | None) -> frozenset[Certificate]:
     return frozenset(each for each in trusted | unused if each.self_signed)
 
 
-def report(seen: Seen) -> Report:
-    """Judges one look."""
+def report(seen: Seen, waived: Mapping[str, str] = MappingProxyType({})) -> Report:
+    """Judges one look. Of the proxies in `waived` it is only a warning that they have not followed."""
     wanted, findings = expected(seen)
     unseen = [place for place in seen.places if isinstance(place.error, running.Unseen)]
-    findings += [judge(place, wanted, seen.now) for place in seen.places if place not in unseen]
+    findings += [_judged(place, wanted, seen.now, waived) for place in seen.places if place not in unseen]
     findings += _nothing(seen)
     if unseen:
         text = f"the mounted roots of {len(unseen)} proxies cannot be looked at: {unseen[0].error}"
@@ -185,8 +194,15 @@ def report(seen: Seen) -> Report:
     if not _makes_serving_certificates(seen.mesh):
         text = f"their certificate is made by {seen.mesh.setting('PILOT_CERT_PROVIDER')}, so they were not compared"
         findings.append(Finding(State.WARNING, "webhooks", text))
-    findings += _clashes(seen)
-    return Report(seen, wanted, tuple(findings))
+    findings += _clashes(seen, waived)
+    return Report(seen, wanted, tuple(findings), waived)
+
+
+def _judged(place: Place, wanted: Expected, now: dt.datetime, waived: Mapping[str, str]) -> Finding:
+    found = judge(place, wanted, now)
+    if place.kind not in ("proxy", "file") or place.name not in waived or found.state is State.OK:
+        return found
+    return replace(found, state=State.WARNING, detail=f"waived ({waived[place.name]}): {found.detail}", hint="")
 
 
 def _nothing(seen: Seen) -> Iterator[Finding]:
@@ -199,9 +215,9 @@ def _nothing(seen: Seen) -> Iterator[Finding]:
             yield Finding(State.FAILED, what, f"0 {what} were checked, so nothing is known to hold", hint)
 
 
-def _clashes(seen: Seen) -> Iterator[Finding]:
+def _clashes(seen: Seen, waived: Mapping[str, str]) -> Iterator[Finding]:
     """Proxies whose certificates other proxies do not trust: between these, every new connection fails now."""
-    proxies = [place for place in seen.of("proxy") if place.chain and place.roots]
+    proxies = [place for place in seen.of("proxy") if place.chain and place.roots and place.name not in waived]
     trusting: dict[frozenset[Certificate], list[str]] = {}
     for place in proxies:
         trusting.setdefault(place.roots or frozenset(), []).append(place.name)
@@ -216,14 +232,10 @@ def _clashes(seen: Seen) -> Iterator[Finding]:
             for name in names
         ]
         if refusing:
-            some = ", ".join(_first(sorted(refusing)))
-            text = f"{len(refusing)} of {len(proxies)} proxies do not trust its certificate: {some}"
+            text = f"{len(refusing)} of {len(proxies)} proxies do not trust its certificate: "
+            text += some(sorted(refusing), 3)
             hint = "New connections between these fail: let all trust both roots before anybody presents the new one"
             yield Finding(State.FAILED, f"handshakes with {place.name}", text, hint)
-
-
-def _first(names: Sequence[str], shown: int = 3) -> list[str]:
-    return [*names[:shown], f"{len(names) - shown} more"] if len(names) > shown else list(names)
 
 
 def told(wanted: Expected, now: dt.datetime) -> Iterator[str]:

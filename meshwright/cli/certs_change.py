@@ -31,6 +31,13 @@ _mode_option = click.option(
     "where there are, enabling it is planned first). restart: what keeps them is restarted in each phase. patient: "
     "nobody is restarted, each phase waits for half of a certificate's life. What was begun goes on in its own mode.",
 )
+_waive_option = click.option(
+    "--waive",
+    metavar="NAMESPACE/POD",
+    multiple=True,
+    help="Do not wait for this proxy (of a Job, of nothing that could restart it): its connections fail where it has "
+    "not followed when the next phase comes. Needs --reason; kept with the change. Never a gateway or istiod.",
+)
 _yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
 
 
@@ -57,6 +64,7 @@ _yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
     help="Begin only when the root has fewer days left and a window is open, else end with 0: for schedules.",
 )
 @_mode_option
+@_waive_option
 @_plan_option
 @_yes_option
 @reason_option
@@ -67,6 +75,7 @@ def transition(
     to: str,
     below: int | None,
     mode: str | None,
+    waive: tuple[str, ...],
     plan_only: bool,
     yes: bool,
     reason: str,
@@ -80,7 +89,7 @@ def transition(
         output.answer([f"nothing is begun: {why}"])
         output.document(ok=True, summary={**summary([]), "checked": 1}, waits=why)
         return Exit.OK
-    options = Options(to=to, mode=mode or "", reason=reason, override=override)
+    options = Options(to=to, mode=mode or "", reason=reason, override=override, waive=frozenset(waive))
     return _change(output, environment, "certs_transition", options, plan_only, yes)
 
 
@@ -105,13 +114,17 @@ def _waits(environment: str, below: int, override: bool, *, quiet: bool) -> str:
 @environment_argument
 @json_option
 @_mode_option
+@_waive_option
 @_plan_option
 @_yes_option
 @reason_option
-def rollback(environment: str, as_json: bool, mode: str | None, plan_only: bool, yes: bool, reason: str) -> int:
+def rollback(
+    environment: str, as_json: bool, mode: str | None, waive: tuple[str, ...], plan_only: bool, yes: bool, reason: str
+) -> int:
     """Plans, and runs deploys/certs_rollback.py as it was approved. No window refuses it."""
     output = Output(as_json, "certs rollback", environment)
-    return _change(output, environment, "certs_rollback", Options(mode=mode or "", reason=reason), plan_only, yes)
+    options = Options(mode=mode or "", reason=reason, waive=frozenset(waive))
+    return _change(output, environment, "certs_rollback", options, plan_only, yes)
 
 
 def _change(output: Output, environment: str, deploy: str, options: Options, plan_only: bool, yes: bool) -> int:

@@ -66,12 +66,12 @@ def read(text: str) -> Any:
 def test_each_host_finds_the_options_again_that_were_passed_on(
     recreate: bool, reason: str, adopt: frozenset[str], to: str, override: bool, hosts: list[str]
 ) -> None:
-    options = Options(None, recreate, reason, adopt, to, override and bool(reason.strip()), mode=to)
+    options = Options(None, recreate, reason, adopt, to, override and bool(reason.strip()), mode=to, waive=adopt)
     approved = {host: f"sha256:{number}" for number, host in enumerate(hosts)}
     data = {key: read(text) for key, text in options.data(approved).items()}
     assert data.keys() <= set(Options.names())
     for host in hosts or ["@local"]:
-        expected = Options(approved.get(host), recreate, reason, adopt, to, options.override, to)
+        expected = Options(approved.get(host), recreate, reason, adopt, to, options.override, to, waive=adopt)
         assert Options.of(data, host) == expected
 
 
