@@ -20,7 +20,7 @@ from meshwright.target import Target
 if TYPE_CHECKING:
     from meshwright.taken import Before
 
-__all__ = ["Written", "apply", "apply_all", "planned", "read", "set_name", "unbuilt", "wanted", "write"]
+__all__ = ["Written", "apply", "apply_all", "emptied", "planned", "read", "set_name", "unbuilt", "wanted", "write"]
 
 _CRD = "CustomResourceDefinition"
 
@@ -137,11 +137,15 @@ def planned(
 def _missed(
     session: Session, env: Environment, objs: Sequence[objects.Object], compared: Compared, further: Sequence[Change]
 ) -> list[str]:
-    """Who of others names what this plan takes away."""
+    """Who of others names what this plan takes away, and who has called what it is taken from."""
     keys = [objects.key(change.payload) for change in compared.changes if change.action is Action.CHANGE]
     gone = [change.payload for change in further if change.action is Action.DESTROY]
     before = [*(compared.live[key] for key in keys if key in compared.live), *gone]
-    return callers.noted(session, before, objs, cluster_domain(env))
+    if not before:
+        return []
+    from meshwright.addons import calling  # asking addons takes a while to import
+
+    return [*callers.noted(session, before, objs, cluster_domain(env)), *calling.noted(session, env, before, objs)]
 
 
 def _credentials(
@@ -155,6 +159,15 @@ def _credentials(
     changes = [renewals.said(change, compared.live) for change in compared.changes]
     now = dt.datetime.now(dt.UTC)
     return changes, tuple(renewals.sentences(env, found, compared.live, now))
+
+
+def emptied(session: Session, env: Environment, made: Plan, component: str) -> list[Change]:
+    """The list of what the component keeps, once nothing is kept any more: it would be left."""
+    parent = None if made.objects else applyset.kept(session, set_name(env, component))
+    if parent is None:
+        return []
+    title, why = objects.title(parent), "the list of what is kept here"
+    return [Change(Action.DESTROY, "ConfigMap", title, why=why, payload=parent)]
 
 
 def apply(target: Target, env: Environment, plan: Plan) -> None:
@@ -201,8 +214,13 @@ def write(target: Target, env: Environment, plan: Plan, *, component: str = "res
         wait.ready(session, wait.refs(change.payload for change in crds), timeout=60, say=target.say)
         session.forget_kinds()
     objects.apply(session, rest, adopt=adopt, pace=pace)
-    _delete_all(session, plan.changes, pace)
-    session.apply(applyset.parent(name, members))
+    list_ = f"{applyset.NAMESPACE}/{name}"
+    ends = [change for change in plan.changes if change.action is Action.DESTROY and change.name == list_]
+    _delete_all(session, [change for change in plan.changes if change not in ends], pace)
+    if not ends:
+        session.apply(applyset.parent(name, members))
+    for change in ends:
+        session.delete("v1", "ConfigMap", name, applyset.NAMESPACE, uid=change.payload["metadata"]["uid"])
     return Written(session, written, gone, before)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from meshwright import applyset, cluster, ingress, objects, resources, tools
+from meshwright import cluster, ingress, objects, resources, tools
 from meshwright.addons import exposure, overlaps, settling
 from meshwright.addons.table import ADDONS
 from meshwright.addons.wanted import wanted
@@ -39,7 +39,7 @@ def _plan(target: Target, env: Environment) -> Plan:
     made = resources.planned(session, env, every, desired, allow_empty=True, adopt=adopt, try_new=new, component=_STEP)
     if made.after:
         return made
-    changes = [*made.changes, *_claims(session, made.changes), *_emptied(session, env, made)]
+    changes = [*made.changes, *_claims(session, made.changes), *resources.emptied(session, env, made, _STEP)]
     addon_of = {objects.key(manifest.obj): name for name, of_one in found.items() for manifest in of_one}
     return replace(
         made,
@@ -62,15 +62,6 @@ def _claims(session: Session, changes: Sequence[Change]) -> Iterator[Change]:
             if own.fullmatch(claim["metadata"]["name"]):
                 why = f"left by {gone['metadata']['name']}; what it has stored is lost"
                 yield Change(Action.DESTROY, claim["kind"], objects.title(claim), why=why, payload=claim)
-
-
-def _emptied(session: Session, env: Environment, made: Plan) -> Iterator[Change]:
-    """The list of what is kept, once nothing is kept any more: it would be left."""
-    name = resources.set_name(env, _STEP)
-    parent = None if made.objects else applyset.kept(session, name)
-    if parent is not None:
-        why = "the list of what is kept here"
-        yield Change(Action.DESTROY, "ConfigMap", objects.title(parent), why=why, payload=parent)
 
 
 def _guarded(changes: Sequence[Change]) -> list[Change]:
@@ -130,13 +121,7 @@ def _apply(target: Target, env: Environment, plan: Plan) -> None:
     # It takes a while to import, which only those pay who write.
     from meshwright import taken
 
-    name = resources.set_name(env, _STEP)
-    parent = f"{applyset.NAMESPACE}/{name}"
-    lists = [each for each in plan.changes if each.action is Action.DESTROY and each.name == parent]
-    rest = replace(plan, changes=tuple(each for each in plan.changes if each not in lists))
-    done = resources.write(target, env, rest, component=_STEP)
-    for each in lists:
-        done.session.delete("v1", "ConfigMap", name, applyset.NAMESPACE, uid=each.payload["metadata"]["uid"])
+    done = resources.write(target, env, plan, component=_STEP)
     waited = wait.refs(done.applied)
     addon_of = {(kind, name, namespace): addon for (_, kind, namespace, name), addon in (plan.payload or {}).items()}
     by_addon: dict[str, list[wait.Ref]] = {}

@@ -74,7 +74,7 @@ def named(env: Environment, name: str) -> Addon:
     if found is None:
         raise MeshwrightError(
             f"{ADDONS[name].title} is not among the addons of {env.name} that are on",
-            hint=f"Put `addons: {{{name}: {{}}}}` into group_data/{env.name}.yaml, and run "
+            hint=f"Put `addons: {{{name}: {{}}}}` into group_data/{env.environment}.yaml, and run "
             f"`meshwright apply {env.name} addons`",
         )
     return found

@@ -17,7 +17,6 @@ from urllib.parse import quote
 
 from meshwright import envoys, ingress, probe
 from meshwright.addons import asking
-from meshwright.addons.table import GRAPH
 from meshwright.environment import Environment
 from meshwright.environment.addons import Proof
 from meshwright.errors import MeshwrightError
@@ -26,11 +25,26 @@ from meshwright.kube.portforward import http_get
 from meshwright.rendering.hosts import cluster_domain
 from meshwright.target import Target
 
-__all__ = ["Sent", "callers", "count", "gateway", "metric", "proof", "send", "traced", "uncounted", "until", "untraced"]
+__all__ = [
+    "Sent",
+    "count",
+    "deployment",
+    "gateway",
+    "metric",
+    "proof",
+    "query",
+    "send",
+    "series",
+    "traced",
+    "uncounted",
+    "until",
+    "untraced",
+]
 
 _PAUSE = 2.0
 _AGAIN = 15.0
 _STATISTICS = 15020
+_MOST = 200
 _TRACERS = re.compile(r'"name":\s*"(envoy\.tracers\.[a-z_]+)"')
 
 
@@ -49,42 +63,54 @@ def proof(env: Environment) -> Proof:
     return env.addons.proof or Proof()
 
 
-def metric(env: Environment) -> tuple[str, str]:
-    """The name of the metric, and the query for how many requests the Service of the proof has had from proxies."""
-    namespace, _, name = proof(env).service.partition("/")
+def series(env: Environment, service: str) -> tuple[str, str]:
+    """The name of the metric, and the labels of the requests to a Service (NAMESPACE/NAME), as PromQL selects them."""
+    namespace, _, name = service.partition("/")
     settings = env.istio.values.get("telemetry")
     if isinstance(settings, dict) and settings.get("enabled") is False:
         host = f"{name}.{namespace}.svc.{cluster_domain(env)}"
         # outbound|PORT|SUBSET|HOST, with ; where Istio writes it into a metric.
         pattern = rf"outbound[|;][0-9]+[|;][^|;]*[|;]{re.escape(host)};?"
         quoted = pattern.replace("\\", "\\\\")
-        return "envoy_cluster_upstream_rq_total", f'sum(envoy_cluster_upstream_rq_total{{cluster_name=~"{quoted}"}})'
-    labels = f'reporter="source",destination_service_name="{name}",destination_service_namespace="{namespace}"'
-    return "istio_requests_total", f"sum(istio_requests_total{{{labels}}})"
+        return "envoy_cluster_upstream_rq_total", f'cluster_name=~"{quoted}"'
+    labels = f'destination_service_name="{name}",destination_service_namespace="{namespace}"'
+    return "istio_requests_total", f'reporter="source",{labels}'
 
 
-def _query(session: Session, env: Environment, query: str) -> list[Any]:
-    answer = asking.value(session, env, "prometheus", f"api/v1/query?query={quote(query)}")
+def metric(env: Environment) -> tuple[str, str]:
+    """The name of the metric, and the query for how many requests the Service of the proof has had from proxies."""
+    name, labels = series(env, proof(env).service)
+    return name, f"sum({name}{{{labels}}})"
+
+
+def query(session: Session, env: Environment, text: str) -> list[Any]:
+    """What Prometheus answers to an instant query. Raises MeshwrightError."""
+    answer = asking.value(session, env, "prometheus", f"api/v1/query?query={quote(text)}")
     found = (answer.get("data") or {}).get("result") if isinstance(answer, dict) else None
     if not isinstance(found, list):
         raise MeshwrightError(f"Prometheus answers a query with {str(answer)[:80]!r}")
     return found
 
 
+def deployment(pod: str) -> str:
+    """The Deployment of a pod, by the pod's name: metrics have no other."""
+    return pod.rsplit("-", 2)[0]
+
+
 def count(session: Session, env: Environment, *, through: str = "prometheus") -> float:
     """The metric now; 0 where there is none yet. `through` is `prometheus`, or `grafana`: by its data source. Raises
     MeshwrightError."""
-    query = metric(env)[1]
+    text = metric(env)[1]
     if through == "grafana":
         sources = asking.value(session, env, "grafana", "api/datasources")
         found = [each for each in sources if isinstance(each, dict) and each.get("type") == "prometheus"]
         if not found:
             raise MeshwrightError("Grafana has no data source of type prometheus")
-        path = f"api/datasources/proxy/uid/{quote(str(found[0]['uid']))}/api/v1/query?query={quote(query)}"
+        path = f"api/datasources/proxy/uid/{quote(str(found[0]['uid']))}/api/v1/query?query={quote(text)}"
         answer = asking.value(session, env, "grafana", path)
         result = answer["data"]["result"]
     else:
-        result = _query(session, env, query)
+        result = query(session, env, text)
     return float(result[0]["value"][1]) if result else 0.0
 
 
@@ -150,7 +176,7 @@ def uncounted(session: Session, env: Environment) -> str:
             else "its telemetry is off"
         )
         return f"the gateway's proxy {proxy} has no {name} of {service}: {what}"
-    up = _query(session, env, f'up{{namespace="{proxy.namespace}",pod="{proxy.pod}"}}')
+    up = query(session, env, f'up{{namespace="{proxy.namespace}",pod="{proxy.pod}"}}')
     if not up:
         return f"Prometheus does not collect from {proxy}: its configuration finds no such target"
     if up[0]["value"][1] != "1":
@@ -159,15 +185,26 @@ def uncounted(session: Session, env: Environment) -> str:
 
 
 def traced(session: Session, env: Environment, trace: str) -> str:
-    """The spans of a trace that Jaeger has, in words; "" where it has none."""
-    path = f"api/traces/{trace}"
+    """The spans of a trace that Jaeger has, and the workloads by whose names it finds it, in words; "" where it has
+    none yet. Raises MeshwrightError: it finds the trace by its id alone."""
     # Jaeger answers 404 to a trace that it has not.
-    found = asking.value(session, env, "jaeger", path, absent=404) or {}
-    found = found.get("data") or []
+    answer = asking.value(session, env, "jaeger", f"api/traces/{trace}", absent=404) or {}
+    found = answer.get("data") or []
     if not found:
         return ""
     named = sorted({each["serviceName"] for each in (found[0].get("processes") or {}).values()})
-    return f"{len(found[0]['spans'])} spans of {', '.join(named)}"
+    began = [int(span["startTime"]) for span in found[0]["spans"]]
+    lost = [name for name in named if not _listed(session, env, name, trace, min(began), max(began))]
+    if lost:
+        raise MeshwrightError(f"Jaeger has trace {trace}, but does not find it by workload {', '.join(lost)}")
+    return f"{len(began)} spans, found by workload: {', '.join(named)}"
+
+
+def _listed(session: Session, env: Environment, workload: str, trace: str, first: int, last: int) -> bool:
+    """Whether Jaeger finds a trace by a workload and a time (microseconds since 1970), as people look for it."""
+    path = f"api/traces?service={quote(workload)}&start={first - 1}&end={last + 1}&limit={_MOST}"
+    found = asking.value(session, env, "jaeger", path).get("data") or []
+    return any(each.get("traceID") == trace for each in found)
 
 
 def untraced(session: Session, env: Environment) -> str:
@@ -183,25 +220,3 @@ def untraced(session: Session, env: Environment) -> str:
     if not known:
         return f"{proxy} has {tracers[1]}, but nothing ever reached Jaeger: does the provider name its collector?"
     return f"{proxy} has {tracers[1]} and Jaeger has traces of {', '.join(sorted(known)[:3])}, but not this one"
-
-
-def callers(session: Session, env: Environment, service: str) -> list[str]:
-    """Who has called a Service (NAMESPACE/NAME) in the last five minutes, by Kiali's graph: NAMESPACE/WORKLOAD, sorted.
-    Raises MeshwrightError."""
-    namespace, _, name = service.partition("/")
-    around = ",".join(dict.fromkeys([namespace, *env.namespaces, env.ingress.namespace]))
-    answer = asking.value(session, env, "kiali", GRAPH.format(namespaces=around), 20)
-    elements = (answer.get("elements") or {}) if isinstance(answer, dict) else {}
-    nodes = {each["data"]["id"]: each["data"] for each in elements.get("nodes") or []}
-    wanted = {
-        key
-        for key, node in nodes.items()
-        if node.get("namespace") == namespace and node.get("service") == name and node.get("nodeType") == "service"
-    }
-    found = set()
-    for edge in elements.get("edges") or []:
-        source = nodes.get(edge["data"]["source"])
-        if edge["data"]["target"] in wanted and source is not None:
-            called = source.get("workload") or source.get("app") or source.get("service") or "unknown"
-            found.add(f"{source.get('namespace', 'unknown')}/{called}")
-    return sorted(found)

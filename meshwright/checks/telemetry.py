@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from meshwright.addons import asking, telemetry
+from meshwright.addons import asking, calling, telemetry
 from meshwright.addons.table import ADDONS
 from meshwright.check import Check, Failed, NotVerified
 from meshwright.checks.facts import session
@@ -80,24 +80,19 @@ def _graph(target: Target, env: Environment) -> str:
     own = telemetry.gateway(live, env)
 
     def drawn() -> str:
-        found = telemetry.callers(live, env, wanted)
-        from_gateway = [name for name in found if name == f"{own.namespace}/{_workload(own.pod)}"]
+        found = calling.callers(live, env, [wanted])[wanted]
+        from_gateway = [name for name in found if name == f"{own.namespace}/{telemetry.deployment(own.pod)}"]
         return f"{wanted} is called by {', '.join(found)}" if from_gateway else ""
 
     # A graph shows rates: a first request alone is none.
     found = telemetry.until(env, drawn, lambda: telemetry.send(target, env, live))
     if not found:
-        said = telemetry.callers(live, env, wanted)
+        said = calling.callers(live, env, [wanted])[wanted]
         raise Failed(
             f"Kiali draws no edge from the gateway to {wanted} within {telemetry.proof(env).deadline} s"
             + (f"; it is called by {', '.join(said)}" if said else ", nor one from anybody else")
         )
     return _vouched(target, env, "kiali", found)
-
-
-def _workload(pod: str) -> str:
-    """The Deployment of a pod, by the pod's name: metrics have no other."""
-    return pod.rsplit("-", 2)[0]
 
 
 _LINKS = {"prometheus": "a metric", "grafana": "data for a panel", "jaeger": "a trace", "kiali": "an edge in a graph"}
@@ -163,7 +158,8 @@ CHECKS = (
         claim="all that the request leaves is looked at",
         find=_watched,
         anchor="telemetry-unwatched",
-        hint="Switch it on under `addons` in group_data/{env.name}.yaml, and run `meshwright apply {env.name} addons`",
+        hint="Switch it on under `addons` in group_data/{env.environment}.yaml, and run "
+        "`meshwright apply {env.name} addons`",
         fatal=False,
         applies=lambda env: bool(_off(env)),
     ),

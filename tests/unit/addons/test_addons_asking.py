@@ -101,25 +101,6 @@ def test_an_answer_is_json_with_200(session: FakeSession, env: Environment, monk
         asking.value(session, env, "kiali", "api")
 
 
-def test_the_graph_names_who_calls_a_service(
-    session: FakeSession, env: Environment, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def node(key: str, kind: str, namespace: str, **more: str) -> Object:
-        return {"data": {"id": key, "nodeType": kind, "namespace": namespace, **more}}
-
-    nodes = [
-        node("a", "workload", "istio-system", workload="gateway"),
-        node("b", "service", "bookinfo", service="productpage"),
-        node("c", "service", "other", service="productpage"),
-        node("d", "app", "shop", app="web"),
-    ]
-    edges = [{"data": {"source": s, "target": t}} for s, t in (("a", "b"), ("d", "b"), ("d", "c"), ("b", "c"))]
-    answers(monkeypatch, 200, {"elements": {"nodes": nodes, "edges": edges}})
-    assert telemetry.callers(session, env, "bookinfo/productpage") == ["istio-system/gateway", "shop/web"]
-    answers(monkeypatch, 200, {"elements": {"nodes": None, "edges": None}})
-    assert telemetry.callers(session, env, "bookinfo/productpage") == []
-
-
 def test_the_metric_is_istios_unless_its_statistics_are_off(env: Environment) -> None:
     name, query = telemetry.metric(env)
     assert name == "istio_requests_total"
@@ -170,9 +151,22 @@ def test_the_broken_link_of_a_trace_is_named(
     assert why in telemetry.untraced(session, env)
 
 
-def test_a_trace_is_told_by_its_spans(session: FakeSession, env: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = {"spans": [1, 2], "processes": {"p1": {"serviceName": "b"}, "p2": {"serviceName": "a"}}}
-    monkeypatch.setattr(asking, "value", lambda *_, **__: {"data": [found]})
-    assert telemetry.traced(session, env, "t") == "2 spans of a, b"
+def test_a_trace_is_told_by_its_spans_and_found_by_workload(
+    session: FakeSession, env: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    processes = {"p1": {"serviceName": "b.shop"}, "p2": {"serviceName": "a.shop"}}
+    found = {"traceID": "t", "spans": [{"startTime": 20}, {"startTime": 10}], "processes": processes}
+    asked: list[str] = []
+
+    def value(_session: Any, _env: Any, _name: str, path: str, **_: Any) -> Any:
+        asked.append(path)
+        return {"data": [found]}
+
+    monkeypatch.setattr(asking, "value", value)
+    assert telemetry.traced(session, env, "t") == "2 spans, found by workload: a.shop, b.shop"
+    assert asked[1] == "api/traces?service=a.shop&start=9&end=21&limit=200"
+    found["traceID"] = "another"
+    with pytest.raises(MeshwrightError, match=r"does not find it by workload a\.shop, b\.shop"):
+        telemetry.traced(session, env, "t")
     monkeypatch.setattr(asking, "value", lambda *_, **__: None)
     assert telemetry.traced(session, env, "t") == ""
