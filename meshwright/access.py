@@ -184,16 +184,20 @@ def _reviewed(session: Session, review: Object) -> Object:
 # The manifests
 
 
-def manifests(env: Environment, role: Role, wanted: Sequence[Right], bind: Sequence[Object] = ()) -> list[Object]:
-    """A ClusterRole for what holds everywhere and a Role for each namespace, each bound to the subjects of `bind`. The
-    namespaces come first: in a new cluster they are still to be made."""
+def manifests(
+    env: Environment, role: Role, wanted: Sequence[Right], bind: Sequence[Object] = (), name: str = ""
+) -> list[Object]:
+    """A ClusterRole for what holds everywhere and a Role for each namespace, each bound to the subjects of `bind`, all
+    called `name` (default: after the environment and the role). The namespaces come first: in a new cluster they are
+    still to be made."""
+    name = name or f"{rights.OWN}-{env.environment}-{role}"
     places = sorted({right.namespace or "" for right in wanted})
     made: list[Object] = [
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": place}} for place in places if place
     ]
     for namespace in places:
         kind = "Role" if namespace else "ClusterRole"
-        metadata = {"name": f"{rights.OWN}-{env.environment}-{role}"} | ({"namespace": namespace} if namespace else {})
+        metadata = {"name": name} | ({"namespace": namespace} if namespace else {})
         rules = [_rule(right) for right in wanted if (right.namespace or "") == namespace]
         made.append({"apiVersion": f"{_RBAC}/v1", "kind": kind, "metadata": metadata, "rules": rules})
         if bind:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from meshwright import objects
+from meshwright import applyset, objects
 from meshwright.environment import Environment
 from meshwright.errors import BadInput
 from meshwright.kube import Session
@@ -78,7 +78,8 @@ def homeless(session: Session, env: Environment, found: Sequence[Manifest], chan
         if namespace and (manifest.obj["kind"], objects.title(manifest.obj)) in new:
             places.setdefault(namespace, manifest.place)
     coming = {manifest.obj["metadata"]["name"] for manifest in found if manifest.obj["kind"] == "Namespace"}
-    missing = _absent(session, sorted(places.keys() - coming))
+    # Our own is made by whatever writes first.
+    missing = _absent(session, sorted(places.keys() - coming - {applyset.NAMESPACE}))
     for name in missing:
         if name not in env.namespaces:
             raise BadInput(
