@@ -2,7 +2,7 @@
 
 What goes away is more than objects: a subset of a DestinationRule, a host or port of a Gateway, a port of a Service, a
 named route. Whoever names it is looked for among the objects that stay. What proxies do right now is not asked here: a
-route without requests may be the one that is needed tonight. Who has called a Service is in `meshwright.addons.calling`.
+route without requests may be the one that is needed tonight. `meshwright.addons.calling` is about requests.
 """
 
 from meshwright.callers.asking import Ask, asks
