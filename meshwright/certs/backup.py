@@ -26,7 +26,7 @@ from meshwright.secrets import age, files
 from meshwright.step import Step
 from meshwright.target import Target, write_atomically
 
-__all__ = ["NONE", "SECRETS", "announced", "before", "make", "read"]
+__all__ = ["KIND", "NONE", "SECRETS", "announced", "before", "make", "read"]
 
 Object = dict[str, Any]
 
@@ -36,7 +36,9 @@ SECRETS = (PLUGGED_SECRET, SELF_SIGNED_SECRET, STANDBY)
 NONE = "no backup of the CA is made: certs.backup.recipients is empty"
 """What a plan says where nobody could open one."""
 
-_BACKUP = "Backup"
+KIND = "Backup"
+"""What plans call a backup."""
+
 _KEPT = ("name", "namespace", "labels", "annotations")
 
 
@@ -47,7 +49,7 @@ def announced(env: Environment, why: str) -> Change | None:
         return None
     _recipients(said)
     count = f"{len(said.recipients)} recipient{'s' if len(said.recipients) > 1 else ''}"
-    return Change(Action.ADD, _BACKUP, f"{said.folder}/{env.name}-TIME.age", why=f"sealed for {count}; {why}")
+    return Change(Action.ADD, KIND, f"{said.folder}/{env.name}-TIME.age", why=f"sealed for {count}; {why}")
 
 
 def make(project: Project, env: Environment, live: Session, now: dt.datetime) -> Path | None:
@@ -87,12 +89,12 @@ def before(step: Step) -> Step:
         return replace(found, changes=(change, *found.changes))
 
     def apply(target: Target, env: Environment, found: Plan) -> None:
-        if any(change.kind == _BACKUP for change in found.changes):
+        if any(change.kind == KIND for change in found.changes):
             live = cluster.session(target, env)
             assert live is not None
             path = make(target.project, env, live, dt.datetime.now(dt.UTC))
             target.say(f"the CA is backed up in {path}")
-            found = replace(found, changes=tuple(change for change in found.changes if change.kind != _BACKUP))
+            found = replace(found, changes=tuple(change for change in found.changes if change.kind != KIND))
         step.apply(target, env, found)
 
     return replace(step, plan=plan, apply=apply)

@@ -21,7 +21,7 @@ from meshwright.plan import Action, Blocked, Change, Plan, digest
 from meshwright.step import Step
 from meshwright.target import Target
 
-__all__ = ["leave", "mover", "rollback", "transition"]
+__all__ = ["leave", "made", "mover", "rollback", "transition"]
 
 _NAME, _BACK = "certs-transition", "certs-rollback"
 
@@ -76,11 +76,16 @@ def _apply(target: Target, env: Environment, plan: Plan) -> None:
         enabling.restart(target, env, live, target.shared.options.waive)
         return
     if to and standby.read(live, namespace) is None:
-        mode = modes.mode_of(target.shared.options.mode)
-        waived = _waived(target, env, live)
-        standby.keep(live, replace(asked.made(target, env, live, to), mode=mode, waived=waived), namespace)
+        standby.keep(live, made(target, env, live, to), namespace)
     moving.forward(mover(target, env, live))
     target.say(f"the old key waits in Secret {namespace}/{phase.STANDBY} until `--to {asked.FORGET}`")
+
+
+def made(target: Target, env: Environment, live: Session, to: str) -> Standby:
+    """The change to `to`, as it is kept: both CAs with their keys, the mode and the waivers of this run. Raises as
+    `asked.made` and `waivers.asked` do."""
+    mode = modes.mode_of(target.shared.options.mode)
+    return replace(asked.made(target, env, live, to), mode=mode, waived=_waived(target, env, live))
 
 
 def mover(target: Target, env: Environment, live: Session) -> Mover:
@@ -93,9 +98,9 @@ def mover(target: Target, env: Environment, live: Session) -> Mover:
     waived = {**change.waived, **_waived(target, env, live, change.waived)}
     if mode is not change.mode or waived != change.waived:
         standby.follow(live, env.istio.namespace, mode, waived)
-    made = Mover(live, env, replace(change, mode=mode, waived=waived), target.say)
-    made.safe_point = target.shared.safe_point
-    return made
+    found = Mover(live, env, replace(change, mode=mode, waived=waived), target.say)
+    found.safe_point = target.shared.safe_point
+    return found
 
 
 def _waived(target: Target, env: Environment, live: Session, already: Collection[str] = ()) -> dict[str, str]:
