@@ -11,9 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import yaml
-
-from meshwright import cluster, objects, pods
+from meshwright import cluster, meshconfig, objects, pods
 from meshwright.environment import Environment
 from meshwright.errors import BadInput, Exit, MeshwrightError, Refused
 from meshwright.kube import Session
@@ -63,13 +61,12 @@ class _Mesh:
 
 
 def _mesh(session: Session, env: Environment) -> _Mesh:
-    found = session.get("v1", "ConfigMap", "istio", env.istio.namespace)
-    if found is None:
+    config = meshconfig.read(session, env)
+    if config is None:
         raise MeshwrightError(
-            f"namespace {env.istio.namespace} has no ConfigMap istio, so there is no mesh",
+            f"namespace {env.istio.namespace} has no configuration of istiod, so there is no mesh",
             hint=f"`meshwright apply {env.name}` brings it up",
         )
-    config = yaml.safe_load((found.get("data") or {}).get("mesh") or "") or {}
     return _Mesh(config, config.get("rootNamespace") or env.istio.namespace, session.list(_API, _KIND))
 
 
@@ -99,7 +96,7 @@ def _plan(target: Target, env: Environment) -> Plan:
         return Plan("accesslog", desired, tuple(_gone(own)), checked=max(1, len(own)))
     logging: Object = {"providers": [{"name": provider}]} if to == "on" else {"disabled": True}
     spec: Object = {**({"selector": {"matchLabels": selector}} if selector else {}), "accessLogging": [logging]}
-    metadata = {"name": name, "namespace": space, "labels": {_LABEL: env.name}}
+    metadata = {"name": name, "namespace": space, "labels": {_LABEL: env.environment}}
     wanted = {"apiVersion": _API, "kind": _KIND, "metadata": metadata, "spec": spec}
     compared = objects.compare(session, [wanted], adopt=options.adopt)
     return Plan("accesslog", desired, compared.changes, checked=1, notes=compared.notes, seen=compared.seen)

@@ -6,6 +6,8 @@ one it is at. Before a step's first write the set that it is about to apply is w
 has been: so a run that was killed in between is told apart. The order of the sets is kept there and not derived from
 records, because a killed run's record does not say which of its steps had ended.
 
+ENV is the environment, also where it has several clusters: each keeps what is in itself.
+
 No set has the values of a Secret: in their place are digests (`masked`).
 """
 
@@ -22,6 +24,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from meshwright import plan
+from meshwright.environment.clusters import environment_of
 from meshwright.kube import ApiError, Session
 from meshwright.plan import Plan
 
@@ -106,7 +109,7 @@ def _decoded(value: Any) -> bytes:
 
 def digest(environment: str, step: str, objects: Iterable[Object]) -> str:
     """What names a set of objects that are masked already, in whatever order they come."""
-    return plan.digest([environment, step, _ordered(objects)])
+    return plan.digest([environment_of(environment), step, _ordered(objects)])
 
 
 def _ordered(objects: Iterable[Object]) -> list[Object]:
@@ -164,7 +167,9 @@ def keeping(session: Session, environment: str, of: Plan, *, record: str, by: st
     name = digest(environment, of.step, objects)
     there = {
         found["metadata"]["name"]
-        for found in session.list("v1", "ConfigMap", NAMESPACE, labels=f"{_LABEL}={environment}", metadata_only=True)
+        for found in session.list(
+            "v1", "ConfigMap", NAMESPACE, labels=f"{_LABEL}={environment_of(environment)}", metadata_only=True
+        )
     }
     for part in _parts(environment, of.step, name, objects):
         if part["metadata"]["name"] not in there:
@@ -188,7 +193,7 @@ def _parts(environment: str, step: str, name: str, objects: Sequence[Object]) ->
             "metadata": {
                 "name": _part(environment, step, name, number),
                 "namespace": NAMESPACE,
-                "labels": {_LABEL: environment},
+                "labels": {_LABEL: environment_of(environment)},
                 "annotations": {_COUNT: str(len(pieces))},
             },
             "immutable": True,
@@ -229,11 +234,11 @@ def _prune(session: Session, environment: str, there: Iterable[str]) -> None:
 
 
 def _pointer(environment: str) -> str:
-    return f"applied-{environment}"
+    return f"applied-{environment_of(environment)}"
 
 
 def _part(environment: str, step: str, name: str, number: int) -> str:
-    return f"applied-{environment}-{_word(step)}-{name.removeprefix('sha256:')[:12]}-{number}"
+    return f"applied-{environment_of(environment)}-{_word(step)}-{name.removeprefix('sha256:')[:12]}-{number}"
 
 
 def _word(step: str) -> str:

@@ -44,7 +44,7 @@ def verify(target: Target, env: Environment, session: kube.Session) -> None:
         raise Refused(
             f"{env.name} is protected and its cluster has no {missing}",
             hint=f"What answers today is uid {found.uid}, ca_sha256 {found.ca_sha256}; if that is the right cluster, "
-            f"write both into group_data/{env.name}.yaml under `cluster`",
+            f"write both into group_data/{env.environment}.yaml under `cluster`",
         )
     for what, wanted, is_ in (("uid", uid, found.uid), ("CA", ca, found.ca_sha256)):
         if wanted is not None and wanted != is_:

@@ -119,7 +119,7 @@ def checks() -> tuple[Check, ...]:
 
 _ROOT = "sudo -E make demo ENV=lab, or install a container engine and use ENV=dev"
 _KERNEL = "Run on a machine, or in a container, that may mount file systems and change packet filters"
-_PORTS = "End what has the port, or give another number or `auto` in group_data/{env.name}.yaml"
+_PORTS = "End what has the port, or give another number or `auto` in group_data/{env.environment}.yaml"
 
 
 def _check(

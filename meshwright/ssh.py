@@ -43,9 +43,10 @@ _REFUSALS = {
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
 
-def connect(host: Host, project: Project) -> SshTarget:
-    """A target over a connection of our own; raises what `meshwright.ssh_client.open_client` does."""
-    return SshTarget(open_client(host), host.name, project, owned=True)
+def connect(host: Host, project: Project, name: str = "") -> SshTarget:
+    """A target over a connection of our own, called `name` (the host's own where absent); raises what
+    `meshwright.ssh_client.open_client` does."""
+    return SshTarget(open_client(host), name or host.name, project, owned=True)
 
 
 class SshTarget:

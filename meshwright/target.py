@@ -170,10 +170,10 @@ def _silent(_sentence: str) -> None:
 class Local:
     """This machine."""
 
-    name = "@local"
     local = True
 
-    def __init__(self, project: Project, say: Callable[[str], None] = _silent) -> None:
+    def __init__(self, project: Project, say: Callable[[str], None] = _silent, *, name: str = "@local") -> None:
+        self.name = name
         self.project = project
         self.say = say
         self.shared = Shared()

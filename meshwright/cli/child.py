@@ -45,8 +45,12 @@ class Done:
 
 
 def pyinfra(environment: str, deploy: str, data: Mapping[str, str]) -> list[str]:
-    """The command line that runs a deploy with pyinfra, without its flags for how."""
+    """The command line that runs a deploy with pyinfra, without its flags for how; on one of several clusters where
+    `environment` names one."""
+    environment, _, member = environment.partition("/")
     command = [sys.executable, "-m", "pyinfra", f"inventory/{environment}.py", f"deploys/{deploy}.py"]
+    if member:
+        command += ["--limit", f"@cluster/{member}"]
     for key, value in data.items():
         command += ["--data", f"{key}={value}"]
     return command

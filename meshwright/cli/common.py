@@ -11,7 +11,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from meshwright import deploy
-from meshwright.environment import Loaded, load
+from meshwright.environment import Loaded, load, names
 from meshwright.environment.model import Host
 from meshwright.errors import MeshwrightError
 from meshwright.project import Project
@@ -34,7 +34,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def _complete_environment(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    return _completed(lambda project: project.environments, incomplete)
+    return _completed(lambda project: list(dict.fromkeys([*project.environments, *names(project)])), incomplete)
 
 
 def _complete_deploy(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:

@@ -9,6 +9,7 @@ from meshwright import deploy as deploys
 from meshwright.cli.common import targets
 from meshwright.cli.stock import dry_run
 from meshwright.environment import Environment, Loaded
+from meshwright.environment.hosts import inventory_names
 from meshwright.errors import BadInput, Forbidden, MeshwrightError, Refused
 from meshwright.execution import Execution
 from meshwright.options import Options
@@ -22,9 +23,9 @@ __all__ = ["Planned", "planned"]
 
 @dataclass
 class Planned:
-    """Plans of all hosts, one after the other; `approved` has the digest of each host's, where they are not pyinfra's.
-    `checks` is whether a step only looks, `cluster` the uid of the cluster that the deploy talks to, where that was
-    asked for."""
+    """Plans of all hosts, one after the other; `approved` has the digest of each host's, by its name in pyinfra's
+    inventory, where they are not pyinfra's. `checks` is whether a step only looks, `cluster` the uid of the cluster
+    that the deploy talks to, where that was asked for."""
 
     plans: list[Plan] = field(default_factory=list)
     approved: dict[str, str] = field(default_factory=dict)
@@ -57,11 +58,11 @@ def planned(
     steps = deploys.load(project, deploy)
     made = Planned(checks=any(step.check for step in steps))
     with targets(project, loaded, quiet=quiet) as hosts:
-        for target in hosts:
+        for name, target in zip(inventory_names(loaded.env.name, loaded.env.hosts), hosts, strict=True):
             execution = Execution(target, loaded.env, steps, options)
             plans = execution.preview()
             made.plans += plans
-            made.approved[target.name] = approval(plans)
+            made.approved[name] = approval(plans)
             if saving and made.cluster is None:
                 made.cluster = _uid(target, loaded.env, steps)
             if admit:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from pydantic import BeforeValidator
@@ -9,7 +10,7 @@ from pydantic import BeforeValidator
 from meshwright.environment.base import Model
 from meshwright.environment.vocabulary import HostName, Port, Text, Words
 
-__all__ = ["AnyHost", "Host"]
+__all__ = ["AnyHost", "Host", "inventory_names"]
 
 
 class Host(Model):
@@ -30,6 +31,17 @@ class Host(Model):
 def _spelled_out(host: object) -> object:
     """A host given by its name alone is a mapping with that name."""
     return {"name": host} if isinstance(host, str) else host
+
+
+def inventory_names(environment: str, hosts: Sequence[Host]) -> list[str]:
+    """What the hosts of an environment are called in pyinfra's inventory and in approvals: their own names, and
+    @cluster/CLUSTER (or @cluster/CLUSTER/HOST where there are several) for one of several clusters, because two of
+    these may be reached through the same host."""
+    _, _, member = environment.partition("/")
+    if not member:
+        return [host.name for host in hosts]
+    name = f"@cluster/{member}"
+    return [name] if len(hosts) == 1 else [f"{name}/{host.name}" for host in hosts]
 
 
 AnyHost = Annotated[

@@ -5,19 +5,21 @@ from __future__ import annotations
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path as File
 from typing import Any
 
-from meshwright.environment import naming, rules, secrets, travelling
+from meshwright.environment import clusters, naming, rules, secrets, travelling
+from meshwright.environment.clusters import Several
 from meshwright.environment.model import Environment
 from meshwright.environment.problems import BadValues, Path, Problem, nearest
 from meshwright.environment.reader import MAX_BYTES, read
-from meshwright.environment.tree import Node, plain, walk
+from meshwright.environment.tree import Node, merge, plain, walk
 from meshwright.environment.validation import validate
-from meshwright.errors import BadInput
+from meshwright.errors import BadInput, MeshwrightError, outcome
 from meshwright.project import Project
 
-__all__ = ["Loaded", "load"]
+__all__ = ["Loaded", "load", "members", "names"]
 
 
 @dataclass(frozen=True)
@@ -37,12 +39,63 @@ class Loaded:
 
 def load(project: Project, name: str, text: bytes | None = None) -> Loaded:
     """The environment `name` of `project`: group_data/all.yaml with group_data/NAME.yaml merged over it. `text` stands
-    for what is in the second of these.
+    for what is in the second of these. Of an environment with several clusters it is one of them, named ENV/CLUSTER,
+    with what that one lays over the rest.
 
-    Raises BadInput: there is no such environment. BadValues, a BadInput with every problem: the files cannot be used.
+    Raises BadInput: there is no such environment or cluster. BadValues, a BadInput with every problem: the files cannot
+    be used. Several: it has several clusters, and `name` is not one of them.
     """
-    _known(project, name)
-    files = ["group_data/all.yaml", f"group_data/{name}.yaml"]
+    environment, slash, member = name.partition("/")
+    files = _files(project, environment if naming.allowed(environment) else name)
+    base, over, listed, problems = _trees(project, files, text)
+    if listed is None:
+        if slash:
+            raise clusters.unknown(environment, member, ())
+        return _loaded(base, over, name, files, problems)
+    if not slash:
+        raise _bad(problems, files) if problems else Several(name, [f"{name}/{each.name}" for each in listed])
+    chosen = next((each for each in listed if each.name == member), None)
+    if chosen is None:
+        raise _bad(problems, files) if problems else clusters.unknown(environment, member, [m.name for m in listed])
+    return _loaded(base, merge(over, chosen.over), name, files, problems)
+
+
+def members(project: Project, name: str, text: bytes | None = None) -> list[Loaded]:
+    """The clusters of the environment `name`, in the order of its file; one for an environment that has one, and for a
+    `name` that is ENV/CLUSTER. Raises what `load` does, but Several."""
+    try:
+        return [load(project, name, text)]
+    except Several as several:
+        found = [outcome(partial(load, project, each, text)) for each in several.names]
+    wrong = [each for each in found if isinstance(each, MeshwrightError)]
+    problems = [problem for each in wrong if isinstance(each, BadValues) for problem in each.problems]
+    if wrong:
+        raise _bad(problems, _files(project, name)) if problems else wrong[0]
+    return [each for each in found if isinstance(each, Loaded)]
+
+
+def names(project: Project) -> list[str]:
+    """What can be named where one cluster is meant: the environments, and ENV/CLUSTER of each that has several. One
+    whose files cannot be used is named as it is."""
+    found: list[str] = []
+    for environment in project.environments:
+        try:
+            listed = _trees(project, _files(project, environment), None)[2]
+        except BadInput:
+            listed = None
+        found += [f"{environment}/{each.name}" for each in listed] if listed else [environment]
+    return found
+
+
+def _files(project: Project, environment: str) -> list[str]:
+    _known(project, environment)
+    return ["group_data/all.yaml", f"group_data/{environment}.yaml"]
+
+
+def _trees(
+    project: Project, files: list[str], text: bytes | None
+) -> tuple[Node, Node, list[clusters.Member] | None, list[Problem]]:
+    """The two files as trees, the second without its clusters; these; and what is wrong up to here."""
     trees, problems = [], []
     for file in files:
         tree, found = _read(project.root / file, file) if text is None or file != files[1] else read(text, file)
@@ -51,9 +104,17 @@ def load(project: Project, name: str, text: bytes | None = None) -> Loaded:
     base, over = trees
     if base is None or over is None:
         raise _bad(problems, files)
-    merged, without, found = travelling.separated(base, over)
+    rest, listed, found = clusters.separated(base, over)
     problems += found
-    problems += secrets.check(merged)
+    if listed:
+        problems += clusters.twice(base, [(each, merge(rest, each.over)) for each in listed])
+    problems += clusters.badly_rolled_out(merge(base, rest), listed)
+    return base, rest, listed, problems
+
+
+def _loaded(base: Node, over: Node, name: str, files: list[str], problems: list[Problem]) -> Loaded:
+    merged, without, found = travelling.separated(base, over)
+    problems = problems + found + secrets.check(merged)
     env, found = validate(merged, name)
     problems += found
     if env is not None:

@@ -14,18 +14,21 @@ from pydantic import BeforeValidator, Field, PrivateAttr
 from meshwright.environment.addons import Addons
 from meshwright.environment.base import Model
 from meshwright.environment.certs import Certs
+from meshwright.environment.clusters import environment_of
 from meshwright.environment.gateway_api import GatewayApiCrds
 from meshwright.environment.hosts import AnyHost, Host
 from meshwright.environment.limits import Limits
 from meshwright.environment.maintenance import Windows
 from meshwright.environment.problems import Path
 from meshwright.environment.promotion import Promotion
+from meshwright.environment.rollout import Rollout
 from meshwright.environment.timetable import Schedule
 from meshwright.environment.vocabulary import (
     Image,
     K3dName,
     LabelKey,
     LabelValue,
+    MemberName,
     Name,
     NodePort,
     Port,
@@ -226,8 +229,9 @@ class Resources(Model):
 class Environment(Model):
     """All values of one target: group_data/all.yaml with group_data/ENV.yaml merged over it."""
 
-    name: Name
-    """The environment's name. It comes from the names of its files and is never in them."""
+    name: MemberName
+    """The environment's name. It comes from the names of its files and is never in them. Where there are several
+    clusters, each is an environment of its own, named ENV/CLUSTER."""
     protected: bool = False
     """A protected environment asks for its name or a saved plan before any change and is never destroyed."""
     limits: Limits = Limits()
@@ -260,6 +264,8 @@ class Environment(Model):
     """What is run for the environment at certain times; nothing where absent."""
     promotion: Promotion | None = None
     """What must hold before a release is promoted to the environment."""
+    rollout: Rollout | None = None
+    """How a change goes over the environment's clusters, where it has several; one by one where absent."""
 
     _sources: Mapping[Path, tuple[str, int]] = PrivateAttr(default_factory=dict)
     _travelling: Mapping[str, Any] = PrivateAttr(default_factory=dict)
@@ -271,6 +277,12 @@ class Environment(Model):
         """
         file, line = self._sources.get(path, ("", 0))
         return f"{file}:{line}" if file else "default"
+
+    @property
+    def environment(self) -> str:
+        """The environment that this is a cluster of; its own name where that has one cluster. Its files, and what is
+        kept in the cluster itself, are named after it."""
+        return environment_of(self.name)
 
     @property
     def travelling(self) -> Mapping[str, Any]:

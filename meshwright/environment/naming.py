@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 
 from meshwright.environment.model import Environment, K3dCluster
@@ -24,9 +25,15 @@ def allowed(name: str) -> bool:
 def cluster_name(env: Environment, project: Project) -> str:
     """The name of the environment's k3d cluster: the one in its values, or mw-ENVIRONMENT-DIGEST.
 
-    At most 32 characters. The digest is the project's, so that two clones on one machine do not share a cluster.
+    At most 32 characters. The digest is the project's, so that two clones on one machine do not share a cluster. One of
+    several clusters is mw-ENVIRONMENT-CLUSTER-DIGEST, cut where that is long; its digest is over the name too.
     Raises TypeError for a cluster that is not k3d's: it has a context, not a name.
     """
     if not isinstance(env.cluster, K3dCluster):
         raise TypeError(f"the cluster of {env.name} is not one of k3d's")
-    return f"mw-{env.name}-{project.digest}" if env.cluster.name == "auto" else env.cluster.name
+    if env.cluster.name != "auto":
+        return env.cluster.name
+    if env.name == env.environment:
+        return f"mw-{env.name}-{project.digest}"
+    digest = hashlib.sha256(f"{project.root}\0{env.name}".encode()).hexdigest()[: len(project.digest)]
+    return f"mw-{env.name.replace('/', '-')[:_LONGEST].rstrip('-')}-{digest}"

@@ -15,6 +15,7 @@ from itertools import pairwise
 from typing import Any
 
 from meshwright.environment.base import Model
+from meshwright.environment.clusters import CLUSTERS, DIFFERS, NAME
 from meshwright.environment.mesh.resources import MeshEnvironment
 from meshwright.environment.travelling import LOCAL, TRAVELS
 
@@ -28,6 +29,7 @@ def schema() -> dict[str, Any]:
     # The name comes from the file's own.
     del made["properties"]["name"]
     made["properties"][LOCAL] = _local(made["properties"])
+    made["properties"][CLUSTERS] = _clusters(made["properties"])
     definitions = {MeshEnvironment.__name__: made, **made["$defs"]}
     whole = _in_lists(made)
     for name, definition in definitions.items():
@@ -61,6 +63,23 @@ def _local(properties: dict[str, Any]) -> dict[str, Any]:
         "description": "What of these belongs to this environment alone, merged over the rest; it never travels.",
         "properties": {name: copy.deepcopy(properties[name]) for name in TRAVELS if name in properties},
         "additionalProperties": False,
+    }
+
+
+def _clusters(properties: dict[str, Any]) -> dict[str, Any]:
+    """The same holds for this one."""
+    name = {"type": "string", "pattern": NAME, "description": "Its name within the environment."}
+    return {
+        "type": "array",
+        "minItems": 2,
+        "description": "The clusters of an environment that has several, each with what differs; the first is changed "
+        "first.",
+        "items": {
+            "type": "object",
+            "properties": {"name": name, **{key: copy.deepcopy(properties[key]) for key in DIFFERS}},
+            "required": ["name"],
+            "additionalProperties": False,
+        },
     }
 
 

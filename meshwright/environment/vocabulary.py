@@ -13,6 +13,7 @@ __all__ = [
     "K3dName",
     "LabelKey",
     "LabelValue",
+    "MemberName",
     "Name",
     "NodePort",
     "Port",
@@ -43,6 +44,7 @@ Text = Annotated[str, Field(min_length=1), Words("text that is not empty")]
 _LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 _LABEL_WORDS = "characters: a-z, 0-9 and -, at both ends no -"
 Name = Annotated[str, Field(pattern=_LABEL, max_length=63), Words(f"a name of at most 63 {_LABEL_WORDS}")]
+MemberName = Annotated[str, Field(pattern=r"^[a-z0-9][-a-z0-9]*(/[a-z0-9][-a-z0-9]*)?$"), Words("ENV or ENV/CLUSTER")]
 K3dName = Annotated[str, Field(pattern=_LABEL, max_length=32), Words(f"a name of at most 32 {_LABEL_WORDS}")]
 
 Version = Annotated[

@@ -34,8 +34,9 @@ from meshwright.step import Step
 
 __all__ = ["run_steps"]
 
-# The run that all operations of this process are part of (meshwright.run says how its end is found).
-_run: Run | None = None
+# The runs that the operations of this process are part of, by environment: of one with several clusters each has its
+# own, with its own record, lock and Lease (meshwright.run says how the end of one is found).
+_runs: dict[str, Run] = {}
 
 
 def run_steps(steps: Sequence[Step]) -> None:
@@ -84,15 +85,14 @@ def _execution(steps: Sequence[Step]) -> Execution:
 
 
 def _run_of(environment: str, options: Options, approved: Any, journal: Journal) -> Run:
-    global _run
-    if _run is None:
+    if environment not in _runs:
         # Whoever asks for a journal is the command; it is told apart in records.
         program = "meshwright" if journal.path else "pyinfra"
         # One record for all hosts.
         told = ", ".join(f"{name} {digest}" for name, digest in approved.items()) if isinstance(approved, dict) else ""
-        _run = Run(environment, program=program, reason=options.reason, approved=told or options.approved)
-        atexit.register(_run.close)
-    return _run
+        _runs[environment] = Run(environment, program=program, reason=options.reason, approved=told or options.approved)
+        atexit.register(_runs[environment].close)
+    return _runs[environment]
 
 
 def _preview(execution: Execution) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from pyinfra.api.exceptions import InventoryError
 
-from meshwright.environment import Environment, Loaded, load
+from meshwright.environment import Environment, Loaded, members
+from meshwright.environment.hosts import inventory_names
 from meshwright.environment.model import Host
 from meshwright.errors import MeshwrightError
 from meshwright.journal import Journal
@@ -29,25 +31,33 @@ class Values:
 
 
 def hosts_for(file: str) -> list[tuple[str, dict[str, Any]]]:
-    """The hosts of the environment that an inventory file is named after, each with the environment's values.
+    """The hosts of the environment that an inventory file is named after, each with the environment's values. Of an
+    environment with several clusters they are those of all, named @cluster/NAME, each with the values of its cluster.
 
     `file` is the inventory's `__file__`. Raises pyinfra's InventoryError, which pyinfra prints as one line.
     """
     path = Path(file).resolve()
     try:
         project = Project.find(path.parent)
-        loaded = load(project, path.stem)
+        found = [each for loaded in members(project, path.stem) for each in _hosts(Values(project, loaded))]
     except MeshwrightError as error:
         raise InventoryError(str(error)) from None
-    values = Values(project, loaded)
     # pyinfra itself ends well, and says nothing, where there is no host at all.
-    Journal.of_process().write("hosts", names=[host.name for host in loaded.env.hosts])
-    return [(host.name, {"meshwright": values, **_ssh(host)}) for host in loaded.env.hosts]
+    Journal.of_process().write("hosts", names=[name for name, _ in found])
+    return found
 
 
-def _ssh(host: Host) -> dict[str, Any]:
+def _hosts(values: Values) -> Iterator[tuple[str, dict[str, Any]]]:
+    env = values.env
+    for host, name in zip(env.hosts, inventory_names(env.name, env.hosts), strict=True):
+        yield name, {"meshwright": values, **_ssh(host, name)}
+
+
+def _ssh(host: Host, name: str) -> dict[str, Any]:
     settings = host.model_dump(exclude={"name"}, exclude_none=True)
     if host.name != "@local":
         # pyinfra accepts an unknown host key by default; a stranger must not get the operator's cluster.
         settings["ssh_strict_host_key_checking"] = "yes"
+        if name != host.name:
+            settings["ssh_hostname"] = host.name
     return settings

@@ -17,6 +17,7 @@ from typing import Any
 
 from meshwright import cluster, kube, release
 from meshwright.environment import Environment
+from meshwright.environment.clusters import environment_of
 from meshwright.errors import BadInput, MeshwrightError
 from meshwright.lease import NAMESPACE
 from meshwright.plan import digest
@@ -120,12 +121,12 @@ def _write(session: kube.Session, environment: str, found: Release) -> None:
     if len(packed) > _LARGEST:
         return  # the host has it
     there = _list_all(session, environment)
-    name = f"release-{environment}-{digest(found.digest).removeprefix('sha256:')[:16]}"
+    name = f"release-{environment_of(environment)}-{digest(found.digest).removeprefix('sha256:')[:16]}"
     if name not in {each["metadata"]["name"] for each in there}:
         metadata = {
             "name": name,
             "namespace": NAMESPACE,
-            "labels": {_LABEL: environment},
+            "labels": {_LABEL: environment_of(environment)},
             "annotations": {_DIGEST: found.digest},
         }
         data = {_KEY: base64.b64encode(packed).decode()}
@@ -141,11 +142,13 @@ def _write(session: kube.Session, environment: str, found: Release) -> None:
 
 
 def _list_all(session: kube.Session, environment: str) -> list[dict[str, Any]]:
-    return session.list("v1", "ConfigMap", NAMESPACE, labels=f"{_LABEL}={environment}", metadata_only=True)
+    return session.list(
+        "v1", "ConfigMap", NAMESPACE, labels=f"{_LABEL}={environment_of(environment)}", metadata_only=True
+    )
 
 
 def _read(session: kube.Session, environment: str) -> dict[str, str]:
-    found = session.list("v1", "ConfigMap", NAMESPACE, labels=f"{_LABEL}={environment}")
+    found = session.list("v1", "ConfigMap", NAMESPACE, labels=f"{_LABEL}={environment_of(environment)}")
     found.sort(key=lambda each: each["metadata"].get("creationTimestamp") or "", reverse=True)
     return {name: body for each in found for name, body in _unpacked(each)}
 

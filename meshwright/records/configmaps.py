@@ -12,6 +12,7 @@ from collections import defaultdict
 from typing import Any
 
 from meshwright import kube
+from meshwright.environment.clusters import environment_of
 from meshwright.lease import NAMESPACE
 from meshwright.records.model import Entry
 
@@ -33,9 +34,9 @@ def write(session: kube.Session, environment: str, entry: Entry) -> None:
             "apiVersion": "v1",
             "kind": "ConfigMap",
             "metadata": {
-                "name": f"record-{environment}-{entry['id']}-{entry['entry']}",
+                "name": f"record-{environment_of(environment)}-{entry['id']}-{entry['entry']}",
                 "namespace": NAMESPACE,
-                "labels": {_LABEL: environment, _ID: entry["id"]},
+                "labels": {_LABEL: environment_of(environment), _ID: entry["id"]},
             },
             "immutable": True,
             "data": {_KEY: _text(bounded(entry))},
@@ -46,7 +47,7 @@ def write(session: kube.Session, environment: str, entry: Entry) -> None:
 def read(session: kube.Session, environment: str) -> list[Entry]:
     """The entries of an environment's records in the cluster. Raises what a session raises."""
     entries = []
-    for found in session.list("v1", "ConfigMap", NAMESPACE, labels=f"{_LABEL}={environment}"):
+    for found in session.list("v1", "ConfigMap", NAMESPACE, labels=f"{_LABEL}={environment_of(environment)}"):
         try:
             entry = json.loads((found.get("data") or {}).get(_KEY, ""))
             entries.append({**entry, "id": entry["id"], "entry": entry["entry"], "at": entry["at"]})
@@ -58,7 +59,9 @@ def read(session: kube.Session, environment: str) -> list[Entry]:
 def prune(session: kube.Session, environment: str) -> None:
     """Deletes the oldest records beyond `KEPT`. Raises what a session raises."""
     by_id: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for found in session.list("v1", "ConfigMap", NAMESPACE, labels=f"{_LABEL}={environment}", metadata_only=True):
+    for found in session.list(
+        "v1", "ConfigMap", NAMESPACE, labels=f"{_LABEL}={environment_of(environment)}", metadata_only=True
+    ):
         by_id[found["metadata"]["labels"].get(_ID, "")].append(found["metadata"])
     # Their age by the API server's clock: the ids have the time of whichever machine wrote them.
     ages = sorted((min(m.get("creationTimestamp", "") for m in found), name) for name, found in by_id.items())

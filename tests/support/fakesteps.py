@@ -16,10 +16,14 @@ istio: {version: 1.30.3, hub: docker.io/istio}
 namespaces: {bookinfo: {}}
 """
 K3D = "cluster: {kind: k3d, image: 'k3s:1'}\n"
+BOTH = (
+    "cluster: {kind: existing}\n"
+    "clusters:\n  - {name: east, cluster: {context: e}}\n  - {name: west, cluster: {context: w}}\n"
+)
 EXISTING = "protected: true\ncluster: {kind: existing, context: prod}\n"
 INVENTORY = "from meshwright.operations import hosts_for\n\nhosts = hosts_for(__file__)\n"
 HEAD = """\
-from fakesteps import checking, failing, make, unseen
+from fakesteps import checking, each, failing, make, unseen
 from meshwright.deploy import run
 from meshwright.plan import Action
 
@@ -36,6 +40,13 @@ def fill(project: Project, site: str, **deploys: str) -> None:
         (project.root / "inventory" / f"{name}.py").write_text(INVENTORY)
     for name, steps in {"site": site, **deploys}.items():
         (project.root / "deploys" / f"{name}.py").write_text(f"{HEAD}steps = [{steps}]\n\nrun(steps)\n")
+
+
+def several(project: Project, site: str, **deploys: str) -> None:
+    """The same with the environment both, which has the clusters east and west."""
+    fill(project, site, **deploys)
+    (project.root / "group_data" / "both.yaml").write_text(BOTH)
+    (project.root / "inventory" / "both.py").write_text(INVENTORY)
 
 
 def world(project: Project) -> list[str]:
@@ -69,6 +80,29 @@ def failing(name: str = "broken", exit_code: Exit = Exit.ERROR) -> Step:
         raise MeshwrightError("the disk is full", hint="Make room", exit_code=exit_code)
 
     return Step(name, make(name).plan, apply, cluster=False)
+
+
+def each(name: str, fails: str = "", refuses: str = "") -> Step:
+    """A step that makes a file of its own in each cluster, world/NAME@CLUSTER. In the clusters that `fails` names it
+    fails half-way; for those that `refuses` names it cannot be planned."""
+
+    def file(env: Environment) -> str:
+        return f"{name}@{env.name.rpartition('/')[2]}"
+
+    def plan(target: Target, env: Environment) -> Plan:
+        if env.name in refuses.split():
+            raise Refused("the cluster is another one", hint="Look where it leads")
+        if (target.project.root / "world" / file(env)).exists():
+            return Plan(name, f"desired {name}", checked=1)
+        change = Change(Action.ADD, "File", f"world/{file(env)}")
+        return Plan(name, f"desired {name}", (change,), checked=1)
+
+    def apply(target: Target, env: Environment, _plan: Plan) -> None:
+        if env.name in fails.split():
+            raise MeshwrightError("the disk is full", hint="Make room")
+        (target.project.root / "world" / file(env)).write_text("")
+
+    return Step(name, plan, apply, cluster=False)
 
 
 def unseen(name: str = "unseen") -> Step:

@@ -13,7 +13,7 @@ from meshwright.project import Project
 
 FILE = "group_data/lab.yaml"
 BELONGS = (
-    "name protected limits hosts engine cluster ingress certs windows schedule promotion".split()  # noqa: SIM905
+    "name protected limits hosts engine cluster ingress certs windows schedule promotion rollout".split()  # noqa: SIM905
 )
 
 
