@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from meshwright import cluster, ingress, objects, resources, tools
-from meshwright.addons import exposure, overlaps, settling
+from meshwright.addons import exposure, overlaps, settling, tracing
 from meshwright.addons.table import ADDONS
 from meshwright.addons.wanted import wanted
 from meshwright.environment import Environment
@@ -45,7 +45,7 @@ def _plan(target: Target, env: Environment) -> Plan:
         made,
         changes=tuple(map(_without_users, _guarded(changes))),
         checked=made.checked + len(changes) - len(made.changes),
-        notes=(*made.notes, *overlaps.sentences(session, env), *urls(target, env)),
+        notes=(*made.notes, *overlaps.sentences(session, env), *tracing.sentences(session, env), *urls(target, env)),
         payload=addon_of,
     )
 

@@ -14,7 +14,7 @@ from fakes import FakeSession, FakeTarget
 from meshwright import cluster, objects
 from meshwright.addons import settling, step
 from meshwright.environment import Environment
-from meshwright.errors import BadInput, MeshwrightError, Unverified
+from meshwright.errors import BadInput, Forbidden, MeshwrightError, Unverified
 from meshwright.plan import Plan
 
 Make = Callable[..., Environment]
@@ -212,3 +212,32 @@ def test_a_downloaded_manifest_is_kept_by_its_sha256(
 
 def test_objects_of_the_step_can_be_compared_for_drift() -> None:
     assert step.install.compare is objects.back
+
+
+def test_jaeger_without_spans_is_a_finding(
+    host: FakeTarget, session: FakeSession, samples: Path, with_addons: Make
+) -> None:
+    def findings(mesh: str) -> list[str]:
+        metadata = {"name": "istio", "namespace": "istio-system"}
+        session.put({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"mesh": mesh}})
+        notes = step.install.plan(host, with_addons(jaeger={})).notes
+        return [note for note in notes if note.startswith("finding")]
+
+    provider = "extensionProviders: [{name: jaeger, opentelemetry: {service: s, port: 4317}}]\n"
+    assert "no proxy sends it spans" in findings("{}")[0]
+    assert "extensionProviders has no jaeger" in findings("defaultProviders: {tracing: [jaeger]}")[0]
+    assert findings(provider + "defaultProviders: {tracing: [jaeger]}") == []
+    assert findings("enableTracing: true\ndefaultConfig: {tracing: {zipkin: {address: z:9411}}}") == []
+    spec = {"tracing": [{"providers": [{"name": "jaeger"}]}]}
+    metadata = {"name": "all", "namespace": "istio-system"}
+    session.put({"apiVersion": "telemetry.istio.io/v1", "kind": "Telemetry", "metadata": metadata, "spec": spec})
+    assert findings(provider) == []
+    session.failing["list Telemetry"] = Forbidden("you may not list telemetries")
+    notes = step.install.plan(host, with_addons(jaeger={})).notes
+    assert "not verified: whether proxies send spans to Jaeger: you may not list telemetries" in notes
+
+
+def test_without_jaeger_nobody_asks_for_spans(
+    host: FakeTarget, session: FakeSession, samples: Path, with_addons: Make
+) -> None:
+    assert not any("spans" in note for note in step.install.plan(host, with_addons(kiali={})).notes)
