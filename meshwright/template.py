@@ -8,7 +8,16 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError, TemplateNotFound, TemplateSyntaxError
+from jinja2 import (
+    Environment,
+    FileSystemLoader,
+    StrictUndefined,
+    TemplateError,
+    TemplateNotFound,
+    TemplateRuntimeError,
+    TemplateSyntaxError,
+    Undefined,
+)
 
 from meshwright.errors import BadInput
 from meshwright.project import Project
@@ -35,8 +44,14 @@ def _jinja(folder: Path) -> Environment:
 def _json(value: Any, **_: Any) -> str:
     """JSON that is YAML too. What is beyond U+FFFF stands as itself: as a pair of surrogates it would be no character.
     What YAML takes for a line end, or not for a character at all (YAML 1.1, 5.1 and 5.4), is escaped."""
-    text = json.dumps(value, sort_keys=True, ensure_ascii=False)
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False, default=_no_json)
     return _NOT_IN_YAML.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def _no_json(value: Any) -> Any:
+    if isinstance(value, Undefined):
+        str(value)  # a StrictUndefined raises UndefinedError, which says its name
+    raise TemplateRuntimeError(f"tojson cannot write {type(value).__name__}")
 
 
 def render(project: Project, name: str, /, **values: Any) -> str:
@@ -55,9 +70,16 @@ def render(project: Project, name: str, /, **values: Any) -> str:
         raise BadInput(f"templates/{error.name or name}:{error.lineno}: {error.message}") from None
     except TemplateError as error:
         raise BadInput(f"templates/{name}:{_line(error, name)}: {error.message}") from None
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, RecursionError) as error:
+        line = _line(error, name)
+        if not line:
+            raise
+        # A ValueError may show the value, which may be a secret.
+        why = type(error).__name__ + ("" if isinstance(error, ValueError) else f": {error}")
+        raise BadInput(f"templates/{name}:{line}: the template cannot be rendered: {why}") from None
 
 
-def _line(error: TemplateError, name: str) -> int:
+def _line(error: Exception, name: str) -> int:
     """The line of the template in which an error arose: Jinja2 leaves it in the traceback only."""
     line = 0
     frame = error.__traceback__

@@ -9,6 +9,7 @@ import click
 from meshwright import cluster
 from meshwright.cli.common import environment_argument, json_option, opened, targets
 from meshwright.cli.output import Output
+from meshwright.environment import BadValues
 from meshwright.errors import Exit, MeshwrightError
 
 __all__ = ["command"]
@@ -30,7 +31,10 @@ def command(environment: str, live: bool, as_json: bool) -> int:
     from meshwright.validation import RULES, Level, validate
 
     output = Output(as_json, "validate", environment)
-    project, loaded = opened(environment)
+    try:
+        project, loaded = opened(environment)
+    except BadValues as wrong:
+        return _values(output, wrong)
     with targets(project, loaded, quiet=as_json) as hosts:
         session = cluster.session(hosts[0], loaded.env) if live else None
         if live and session is None:
@@ -49,7 +53,7 @@ def command(environment: str, live: bool, as_json: bool) -> int:
     lines += [f"{n - _MOST} more findings of {rule}: --json has them all" for rule, n in count.items() if n > _MOST]
     lines += [f"not looked at: {sentence}" for sentence in found.skipped]
     lines.append(
-        f"{found.objects} objects looked at by {len(RULES)} rules: {_counted(errors, 'error')}, "
+        f"{_counted(found.objects, 'object')} looked at by {len(RULES)} rules: {_counted(errors, 'error')}, "
         f"{_counted(warnings, 'warning')}."
     )
     output.answer(lines)
@@ -61,6 +65,30 @@ def command(environment: str, live: bool, as_json: bool) -> int:
         not_looked_at=list(found.skipped),
     )
     return Exit.BAD_INPUT if errors else Exit.OK
+
+
+def _values(output: Output, wrong: BadValues) -> Exit:
+    """Says all that is wrong in the values, without which there are no objects to look at."""
+    unseen = "the objects: they are made of values that are right"
+    lines = [
+        line
+        for problem in wrong.problems[:_MOST]
+        for line in (f"{problem.place}: error: {problem.sentence}", f"  {problem.hint}")
+        if line.strip()
+    ]
+    count = len(wrong.problems)
+    if count > _MOST:
+        lines.append(f"{count - _MOST} more problems: --json has them all")
+    output.answer(
+        [*lines, f"not looked at: {unseen}", f"No object looked at: {_counted(count, 'error')} in the values."]
+    )
+    output.document(
+        ok=False,
+        summary={"checked": 0, "rules": 0, "errors": count, "warnings": 0},
+        findings=[{"rule": "value", "level": "error", "object": "", **p.as_json()} for p in wrong.problems],
+        not_looked_at=[unseen],
+    )
+    return Exit.BAD_INPUT
 
 
 def _counted(number: int, what: str) -> str:

@@ -6,7 +6,7 @@ import types
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
 
-from pydantic import BaseModel
+from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
 from meshwright.environment.model import Environment
@@ -14,7 +14,7 @@ from meshwright.environment.problems import Path, listed
 from meshwright.environment.vocabulary import Words
 from meshwright.environment.whole import model_for
 
-__all__ = ["Type", "choices", "described", "key_type", "keys", "of_secret", "takes", "type_at"]
+__all__ = ["Type", "choices", "described", "fits", "key_type", "keys", "of_secret", "takes", "type_at"]
 
 
 class Type(NamedTuple):
@@ -69,6 +69,16 @@ def choices(at: Type) -> list[str]:
 def takes(at: Type, *kinds: type) -> bool:
     """Whether a value of one of these Python types could be right; words that are given literally do not count."""
     return any(branch.bare in kinds for branch in _branches(at))
+
+
+def fits(at: Type, value: Any) -> bool:
+    """Whether `value` would be right there."""
+    whole: Any = Annotated[at.bare, *at.beside] if at.beside else at.bare
+    try:
+        TypeAdapter(whole).validate_python(value)
+    except ValidationError:
+        return False
+    return True
 
 
 def described(at: Type) -> str:

@@ -29,6 +29,14 @@ def test_the_projects_template_goes_before_ours(project: Project) -> None:
     [
         ("a: 1\nb: {{ nme }}\n", "templates/x.j2:2: 'nme' is undefined"),
         ("a: 1\n\n{% if %}\n", "templates/x.j2:3: Expected an expression, got 'end of statement block'"),
+        ("a: 1\nb: {{ nme | tojson }}\n", "templates/x.j2:2: 'nme' is undefined"),
+        ("{{ {'a': [nme]} | tojson }}\n", "templates/x.j2:1: 'nme' is undefined"),
+        ("a: 1\nb: {{ range | tojson }}\n", "templates/x.j2:2: tojson cannot write type"),
+        (
+            "a: 1\n{{ 1 / 0 }}\n",
+            "templates/x.j2:2: the template cannot be rendered: ZeroDivisionError: division by zero",
+        ),
+        ("{{ 'text'.index('y') }}\n", "templates/x.j2:1: the template cannot be rendered: ValueError"),
         ("{% include 'y.j2' %}", "there is no template y.j2"),
     ],
 )

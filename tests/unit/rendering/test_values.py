@@ -330,6 +330,24 @@ def test_what_cannot_be_right_is_told_with_its_place(environment: Load, text: st
     assert caught.value.problems[0].message == f"{FILE}:{place}: {sentence}"
 
 
+@pytest.mark.parametrize(
+    ("host", "hint"),
+    [
+        ("https://a.example.com:443/x", "Write a.example.com"),
+        ("a.example.com:80", "Write a.example.com"),
+        ("*.bücher.example.com", "Write it as DNS has it: *.xn--bcher-kva.example.com"),
+        # ß is another letter in DNS today than what the codec makes of it.
+        ("straße.example.com", ""),
+        ("a b", ""),
+        ("http://", ""),
+    ],
+)
+def test_a_host_that_is_none_is_told_what_was_meant(environment: Load, host: str, hint: str) -> None:
+    with pytest.raises(BadValues) as caught:
+        environment(f"resources: {{virtual_services: {{shop/a: {{hosts: ['{host}'], tcp: []}}}}}}\n")
+    assert caught.value.problems[0].hint == hint
+
+
 def test_a_private_key_is_refused_and_not_shown(environment: Load) -> None:
     key = "-----BEGIN EC PRIVATE KEY-----\\nMHcCAQEEIdonotshow"
     with pytest.raises(BadValues) as caught:
