@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from meshwright.certs import modes, waiting, workloads
+from meshwright.certs import machines, modes, waiting, workloads
 from meshwright.certs.certificate import Certificate
 from meshwright.certs.gates import Held, Look, Pace
 from meshwright.certs.modes import Mode
@@ -97,26 +97,28 @@ class Follower:
 
 def _outdated(report: Report) -> list[Certificate]:
     """What those present that have not followed and will with their next certificate."""
-    names = modes.lagging(report) & {str(proxy) for proxy in modes.slow(report.seen.mesh, report.waived)}
-    return [place.chain[0] for place in report.seen.of("proxy") if place.name in names and place.chain]
+    names = modes.lagging(report) & _slow(report)
+    seen = [*report.seen.of("proxy"), *report.seen.of(machines.ENVOY)]
+    return [place.chain[0] for place in seen if place.name in names and place.chain]
 
 
 Left = Callable[[Report], set[str]]
 
 
 def _every(report: Report) -> set[str]:
-    return {proxy.name for proxy in report.seen.of("proxy")}
+    return {proxy.name for kind in ("proxy", machines.ENVOY) for proxy in report.seen.of(kind)}
 
 
 def _slow(report: Report) -> set[str]:
+    """Whether the agent of a machine is told of new roots cannot be seen."""
     found: list[Proxy] = modes.slow(report.seen.mesh, report.waived)
-    return {str(proxy) for proxy in found}
+    return {*map(str, found), *(place.name for place in report.seen.of(machines.ENVOY))}
 
 
 def _without(seen: tuple[Report, Position], left_out: Left) -> tuple[Report, Position]:
     """A look in which these proxies are not waited for."""
     report, at = seen
     names = left_out(report)
-    labels = {f"{kind} {name}" for kind in ("proxy", "handshakes with") for name in names}
+    labels = {f"{kind} {name}" for kind in ("proxy", machines.ENVOY, "handshakes with") for name in names}
     waiting_for = tuple(each for each in at.waiting if each.subject not in labels)
     return report, replace(at, stable=not waiting_for, waiting=waiting_for)

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from meshwright import envoys
+from meshwright.certs.machines import ENVOY
 from meshwright.certs.mesh import Mesh, setting, true
 from meshwright.certs.trust import Report
 from meshwright.check import State
@@ -68,6 +69,7 @@ def pods_of(mesh: Mesh, wanted: Sequence[Proxy]) -> list[Object]:
 
 
 def lagging(report: Report) -> set[str]:
-    """The proxies, as NAMESPACE/POD, that have not followed."""
+    """The proxies, as NAMESPACE/POD, and machines outside the cluster that have not followed."""
     behind = {each.subject for each in report.laggards if each.state is not State.WARNING}
-    return {place.name for place in report.seen.of("proxy") if place.label in behind}
+    seen = [*report.seen.of("proxy"), *report.seen.of(ENVOY)]
+    return {place.name for place in seen if place.label in behind}

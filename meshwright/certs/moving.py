@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from meshwright.certs import gates, injected
+from meshwright.certs import gates, injected, machines
 from meshwright.certs.authority import Kind
 from meshwright.certs.contents import Case, Content, Step, content
 from meshwright.certs.following import Follower
@@ -113,12 +113,20 @@ class Mover:
         return gates.hold(
             look,
             _PHASES[step],
-            nudge=lambda report: gates.nudge(self.session, gates.behind(report)),
+            nudge=self._nudge,
             say=self.say,
             pace=pace,
             clock=self.clock,
             sleep=self.sleep,
         )
+
+    def _nudge(self, report: Report) -> None:
+        """Makes kubelets look, and writes the file of machines outside the cluster."""
+        gates.nudge(self.session, gates.behind(report))
+        authority, lagging = report.seen.authority, {each.subject for each in report.laggards}
+        roots = dict.fromkeys(authority.ordered) if authority is not None else {}
+        for name in machines.write(self.env, lagging, roots):
+            self.say(f"wrote the roots to machine {name}")
 
     def move(self, report: Report, step: Step) -> Held:
         """Writes the content of `step` over what `report` has seen, and waits for its gate."""
@@ -129,7 +137,8 @@ class Mover:
         self.safe_point(f"{_PHASES[STEPS[where(self.session, report).phase]]}")
         self.say(f"writing Secret {self.env.istio.namespace}/{wanted.secret} for {_PHASES[step]}")
         self._write(report, wanted)
-        if self.restarts(report):
+        # Whom it trusts as a client istiod reads when it starts; only machines outside the cluster are such clients.
+        if self.restarts(report) or (self.env.certs.vms and len(report.expected.roots) == 1):
             self.restart(f"{step}-{self._version}")
         return self.gate(step)
 
@@ -209,7 +218,8 @@ class Mover:
         behind = any(place.label in lagging for kind in ("istiod", "certificate") for place in report.seen.of(kind))
         # One that was started before its plugged-in CA came does not watch it.
         late = self.change.case is Case.PLUG_IN and step is Step.BOTH_SIGN_OLD
-        if step is not Step.OLD and behind and (late or self.restarts(report)):
+        clients = self.env.certs.vms and step in (Step.BOTH_SIGN_OLD, Step.BOTH_SIGN_NEW)
+        if clients or (step is not Step.OLD and behind and (late or self.restarts(report))):
             used = report.seen.authority.used if report.seen.authority else None
             self.restart(f"{step}-{used.version if used else ''}")
         return self.gate(step)

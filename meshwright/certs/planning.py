@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from meshwright.certs import estimate, modes, outliving, workloads
+from meshwright.certs import estimate, machines, modes, outliving, workloads
 from meshwright.certs.authority import PLUGGED_SECRET, SELF_SIGNED_SECRET, Authority, Kind
 from meshwright.certs.contents import Case
 from meshwright.certs.contents import Step as At
@@ -39,7 +39,8 @@ _WAYS = {
 class Way:
     """The steps that are ahead, and what following each of them takes: `secret` is what is written, `istiod` the steps
     in which istiod is restarted, `slow` the proxies that follow only with a new certificate, `kept` what keeps them
-    (in restart mode). `now` is the step at which the mesh stands, where its gate does not hold yet."""
+    (in restart mode). `now` is the step at which the mesh stands, where its gate does not hold yet, `outside`
+    the machines outside the cluster."""
 
     mode: Mode
     steps: tuple[At, ...]
@@ -48,6 +49,7 @@ class Way:
     slow: tuple[Proxy, ...] = ()
     kept: tuple[Workload, ...] = ()
     now: At | None = None
+    outside: tuple[str, ...] = ()
 
     @property
     def all(self) -> tuple[At, ...]:
@@ -64,8 +66,11 @@ def way(
     held = kept(mesh, slow, workloads.read(live)) if mode is Mode.RESTART and slow else []
     if not steps:
         held = _left(held, report, now)
-    restarted = frozenset(step for step in steps if _restarts_istiod(case, step, authority, mesh))
-    return Way(mode, tuple(steps), secret, restarted, slow, tuple(held), now)
+    restarted = {step for step in steps if _restarts_istiod(case, step, authority, mesh)}
+    outside = tuple(place.name for place in report.seen.of(machines.ENVOY))
+    if outside and len(report.expected.roots) == 1:
+        restarted |= set(steps[:1])
+    return Way(mode, tuple(steps), secret, frozenset(restarted), slow, tuple(held), now, outside)
 
 
 def _left(held: Sequence[Workload], report: Report, now: At | None) -> list[Workload]:
@@ -144,6 +149,11 @@ def restarts(ahead: Way, namespace: str, istiods: Sequence[str]) -> list[Change]
             for name in istiods
         ]
     # At the last step nothing is written any more: what is restarted for it has not been yet.
+    if ahead.steps:
+        field = Field("root-cert.pem", None, [step.value for step in ahead.steps])
+        found += [
+            Change(Action.CHANGE, "Machine", name, (field,), "it trusts istiod by this file") for name in ahead.outside
+        ]
     return found + [restart(each, [step.value for step in ahead.steps or ahead.all]) for each in ahead.kept]
 
 

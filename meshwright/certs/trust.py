@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from meshwright.certs import authority as authorities
-from meshwright.certs import published, running
+from meshwright.certs import machines, published, running
 from meshwright.certs.authority import Authority
 from meshwright.certs.certificate import Certificate, named
 from meshwright.certs.chain import roots_of, why_none
@@ -143,6 +143,8 @@ def observe(live: Session, env: Environment, now: dt.datetime, looks: Looks) -> 
     if looks.canary and (authority is None or authority.signer is not None):
         places += timed("canaries", lambda: running.canaries(live, mesh))
     places += timed("proxies", lambda: running.proxies(live, mesh, now))
+    if env.certs.vms:
+        places += timed("machines", lambda: machines.places(live, env))
     places += timed("ztunnels", lambda: running.ztunnels(live, mesh))
     if looks.files:
         places += timed("files", lambda: running.files(live, mesh))

@@ -217,6 +217,8 @@ _KINDS = {
     "proxy": "proxies trust them alone and present what they signed",
     "ztunnel": "identities in ztunnels trust them alone and present what they signed",
     "file": "proxies have them mounted",
+    "machine": "machines outside the cluster trust them alone and present what they signed",
+    "root file": "machines outside the cluster have them in their file",
 }
 
 

@@ -1,4 +1,5 @@
-"""How long certificates must still last in one environment, and who can open the backups of its CA."""
+"""How long certificates must still last in one environment, who can open the backups of its CA, and which machines
+outside the cluster follow its root."""
 
 from __future__ import annotations
 
@@ -7,9 +8,10 @@ from typing import Annotated
 from pydantic import Field
 
 from meshwright.environment.base import Model
-from meshwright.environment.vocabulary import Text, Words
+from meshwright.environment.hosts import AnyHost
+from meshwright.environment.vocabulary import Port, Text, Words
 
-__all__ = ["Backup", "Certs"]
+__all__ = ["Backup", "Certs", "Machine"]
 
 Days = Annotated[int, Field(ge=0, le=3650), Words("a whole number of days from 0 to 3650")]
 Percent = Annotated[int, Field(ge=0, le=100), Words("a whole number from 0 to 100")]
@@ -18,6 +20,14 @@ Recipient = Annotated[
     Field(pattern=r"^(age1[02-9ac-hj-np-z]+|ssh-(ed25519|rsa) [A-Za-z0-9+/=]+( .*)?)$"),
     Words("a recipient of age (age1...) or a public key of SSH (ssh-ed25519 or ssh-rsa)"),
 ]
+
+
+Entry = Annotated[
+    str,
+    Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?/[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"),
+    Words("NAMESPACE/NAME of a WorkloadEntry"),
+]
+AbsolutePath = Annotated[str, Field(pattern=r"^/[^\x00-\x1f]+$"), Words("an absolute path")]
 
 
 class Backup(Model):
@@ -30,9 +40,21 @@ class Backup(Model):
     """Where they are put, on the machine that runs Meshwright; relative to the project."""
 
 
+class Machine(Model):
+    """A machine outside the cluster that is part of the mesh (VM), as it is reached over SSH: a change of the root
+    writes its root-cert.pem and waits for its Envoy."""
+
+    host: AnyHost
+    """The host behind SSH; its user may read and replace the file."""
+    root: AbsolutePath = "/etc/certs/root-cert.pem"
+    """Path on it of the file from which its agent learns istiod's root, where Istio's guide puts it."""
+    admin: Port = 15000
+    """Port on it of its Envoy's admin interface."""
+
+
 class Certs(Model):
-    """How long certificates must still last (below `warn` it is a warning, below `fail` a failure), and backups of the
-    CA."""
+    """How long certificates must still last (below `warn` it is a warning, below `fail` a failure), backups of the CA,
+    and the machines outside the cluster that follow its root."""
 
     root_days_warn: Days = 365
     """Days left of a root: a new one takes planning, because everybody has to trust it first."""
@@ -54,3 +76,5 @@ class Certs(Model):
     """Path on the host of a file for Prometheus' node exporter, which certs_check_root writes; it ends in .prom."""
     backup: Backup = Backup()
     """Sealed backups of the CA."""
+    vms: dict[Entry, Machine] = {}
+    """The machines of the mesh, by NAMESPACE/NAME of their WorkloadEntry."""

@@ -86,6 +86,7 @@ def test_every_value_has_its_source(project: Callable[..., Project], k3d: str) -
         "  backup:",
         "    recipients: []                 # default",
         '    folder: ".meshwright/backups"  # default',
+        "  vms: {}                          # default",
     )
     assert shown.values["istio"]["values"] == {"a": ["1.30", {"b": "no way"}]}
     assert shown.sources["istio.values.a[1].b"] == "group_data/lab.yaml:5"

@@ -398,6 +398,7 @@ WHOLE: dict[str, dict[str, Any]] = {
             "leaf_percent_fail": 1,
             "textfile": "f.prom",
             "backup": {"recipients": ["age1q", "ssh-ed25519 AAAA me"], "folder": "f"},
+            "vms": {"shop/vm-1": {"host": "h", "root": "/r.pem", "admin": 15000}},
         },
     }
     for kind, cluster in {
