@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from meshwright.certs.certificate import Certificate, bundle
-from meshwright.certs.mesh import Istiod
+from meshwright.certs.mesh import Replica
 from meshwright.certs.tls import Identity, Refusal, Stream, connect
 from meshwright.errors import Forbidden, MeshwrightError, Unreachable
 from meshwright.kube import Session, tokens
@@ -47,7 +47,7 @@ def names_of(trust_domain: str, namespace: str) -> str:
     return f"spiffe://{trust_domain}/ns/{namespace}/sa/{_SERVICE_ACCOUNT}"
 
 
-def ask(session: Session, istiod: Istiod, server_name: str, bearer: str, cluster_id: str, name: str) -> Issued:
+def ask(session: Session, istiod: Replica, server_name: str, bearer: str, cluster_id: str, name: str) -> Issued:
     """A certificate for `name` from this istiod. Raises Forbidden (it does not take the token), Refusal, Unreachable,
     MeshwrightError (any other answer)."""
     from cryptography import x509
@@ -171,7 +171,7 @@ def _fields(message: bytes) -> Iterator[tuple[int, bytes]]:
         raise MeshwrightError("a certificate answer is cut short") from None
 
 
-def accepted(session: Session, istiod: Istiod, server_name: str, identity: Identity) -> str:
+def accepted(session: Session, istiod: Replica, server_name: str, identity: Identity) -> str:
     """Whether this istiod takes `identity` in a mutual handshake: "" or why not. Raises Unreachable."""
     try:
         with connect(

@@ -11,7 +11,7 @@ from typing import Any
 from meshwright import envoys
 from meshwright.certs import sds
 from meshwright.certs.certificate import BrokenBundle, Certificate, bundle
-from meshwright.certs.mesh import Istiod, Mesh
+from meshwright.certs.mesh import Mesh, Replica
 from meshwright.certs.tls import connect
 from meshwright.envoys import Proxy
 from meshwright.errors import Forbidden, MeshwrightError, outcome
@@ -48,7 +48,7 @@ class Credential:
     unseen: bool = False
 
 
-def server_name(istiod: Istiod) -> str:
+def server_name(istiod: Replica) -> str:
     """The name by which proxies of its revision know an istiod."""
     own = "" if istiod.revision == "default" else f"-{istiod.revision}"
     return f"istiod{own}.{istiod.namespace}.svc"
@@ -57,7 +57,7 @@ def server_name(istiod: Istiod) -> str:
 def presented(live: Session, mesh: Mesh, port: int) -> list[Presented]:
     """What each ready istiod presents at `port`, by a real handshake."""
 
-    def one(istiod: Istiod) -> Presented:
+    def one(istiod: Replica) -> Presented:
         try:
             with connect(live, istiod.namespace, istiod.pod, port, server_name=server_name(istiod)) as stream:
                 return Presented(str(istiod), stream.chain)

@@ -9,7 +9,7 @@ from typing import Any
 
 from meshwright import envoys, pods
 from meshwright.certs.finding import Finding, fine
-from meshwright.certs.mesh import Istiod, Mesh, look, setting, true
+from meshwright.certs.mesh import Mesh, Replica, look, setting, true
 from meshwright.certs.versions import Version, of_tag, parse, traps
 from meshwright.check import State
 from meshwright.environment import Environment
@@ -107,7 +107,7 @@ def check(live: Session, env: Environment) -> Report:
     return Report(tuple(parts), (*_unknown(parts), *_caught(parts), *_modes(parts, mesh)))
 
 
-def _istiod(live: Session, istiod: Istiod) -> Part:
+def _istiod(live: Session, istiod: Replica) -> Part:
     said, why = "", ""
     try:
         status, body = portforward.http_get(live, istiod.namespace, istiod.pod, MONITORING, "/version")

@@ -14,7 +14,7 @@ from meshwright.envoys import Proxy
 from meshwright.errors import MeshwrightError
 from meshwright.kube import Session
 
-__all__ = ["ROOT_CONFIGMAP", "Istiod", "Mesh", "Plane", "grace", "look", "setting", "true"]
+__all__ = ["ROOT_CONFIGMAP", "Mesh", "Plane", "Replica", "grace", "look", "setting", "true"]
 
 Object = dict[str, Any]
 
@@ -38,8 +38,8 @@ class Plane:
 
 
 @dataclass(frozen=True, order=True)
-class Istiod:
-    """A running pod of istiod."""
+class Replica:
+    """A running pod of istiod, ready or not."""
 
     namespace: str
     pod: str
@@ -59,7 +59,7 @@ class Mesh:
     namespace: str
     revision: str
     planes: tuple[Plane, ...]
-    istiods: tuple[Istiod, ...]
+    istiods: tuple[Replica, ...]
     proxies: tuple[Proxy, ...]
     ztunnels: tuple[Object, ...]
     pods: tuple[Object, ...]
@@ -150,10 +150,10 @@ def _plane(deployment: Object) -> Plane:
     return Plane(deployment["metadata"]["name"], revision, settings, secrets[0] if secrets else "")
 
 
-def _istiod(pod: Object) -> Istiod:
+def _istiod(pod: Object) -> Replica:
     metadata, containers = pod["metadata"], pod["spec"]["containers"]
     image = next((each.get("image", "") for each in containers if each["name"] == "discovery"), "")
-    return Istiod(metadata["namespace"], metadata["name"], pods.revision(pod), image, pods.ready(pod))
+    return Replica(metadata["namespace"], metadata["name"], pods.revision(pod), image, pods.ready(pod))
 
 
 def _configs(maps: list[Object]) -> dict[str, Object]:

@@ -10,7 +10,7 @@ from typing import Any
 from meshwright import envoys
 from meshwright.certs import canary, consumers, sds
 from meshwright.certs.certificate import BrokenBundle, bundle
-from meshwright.certs.mesh import Istiod, Mesh, setting, true
+from meshwright.certs.mesh import Mesh, Replica, setting, true
 from meshwright.certs.place import Place
 from meshwright.certs.tls import Refusal
 from meshwright.envoys import Proxy
@@ -74,7 +74,7 @@ def canaries(live: Session, mesh: Mesh) -> list[Place]:
     return live.map(lambda each: _canary(live, mesh, each, bearer, name), ready)
 
 
-def _canary(live: Session, mesh: Mesh, istiod: Istiod, bearer: str, name: str) -> Place:
+def _canary(live: Session, mesh: Mesh, istiod: Replica, bearer: str, name: str) -> Place:
     label, server = f"from {istiod}", consumers.server_name(istiod)
     plane = next((each for each in mesh.planes if each.revision == istiod.revision), mesh.plane)
     cluster_id = plane.settings.get("CLUSTER_ID", "Kubernetes") if plane else "Kubernetes"
