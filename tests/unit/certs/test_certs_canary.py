@@ -21,14 +21,14 @@ from pki import Signed, leaf, make
 
 from meshwright.certs import canary, tls
 from meshwright.certs.certificate import Certificate, of_der, pem
-from meshwright.certs.mesh import Istiod
+from meshwright.certs.mesh import Replica
 from meshwright.errors import Forbidden, MeshwrightError, Unreachable
 from meshwright.kube import ApiError, portforward, tokens
 
 TOP = make("Acme")
 MIDDLE = make("Acme Int", TOP)
 NAME = "spiffe://cluster.local/ns/istio-system/sa/default"
-ISTIOD = Istiod("istio-system", "istiod-1", "default", "", True)
+ISTIOD = Replica("istio-system", "istiod-1", "default", "", True)
 OK = {"grpc-status": "0"}
 
 
