@@ -1,8 +1,8 @@
 """Takes a change of the root back, from whatever phase it is in."""
 
-from meshwright.certs import transition
+from meshwright.certs import together
 from meshwright.deploy import run
 
-steps = [transition.rollback]
+steps = [together.rollback]
 
 run(steps)

@@ -4,9 +4,9 @@
 `--data waive=NAMESPACE/POD --data reason=...` names those that are not waited for.
 """
 
-from meshwright.certs import transition
+from meshwright.certs import together
 from meshwright.deploy import run
 
-steps = [transition.transition]
+steps = [together.transition]
 
 run(steps)

@@ -20,13 +20,12 @@ from meshwright.certs import (
 from meshwright.certs.authority import PLUGGED_SECRET, SELF_SIGNED_SECRET
 from meshwright.certs.contents import Ca, Case
 from meshwright.certs.contents import Step as At
-from meshwright.certs.finding import Finding
 from meshwright.certs.modes import Mode
 from meshwright.certs.phase import Position
 from meshwright.certs.trust import Report
 from meshwright.check import State
 from meshwright.environment import Environment
-from meshwright.errors import Exit, Forbidden, MeshwrightError
+from meshwright.errors import Exit, MeshwrightError
 from meshwright.kube import Session
 from meshwright.plan import Action, Blocked, Change, Plan, digest
 from meshwright.target import Target
@@ -61,9 +60,8 @@ def plan(
         missing = enabling.opposed(mesh, without)
         if not missing:
             return enabling.plan(name, live, mesh, report)
-    secrets, found = _secrets(live, env)
-    found += readiness.findings(case, report, at, inventory.check(live, env), secrets)
-    found += [*missing, *machines.findings(live), *injected.findings(live, mesh)]
+    found = readiness.findings(case, report, at, inventory.check(live, env), _secrets(live, env))
+    found += [*missing, *machines.findings(live, env.certs.vms), *injected.findings(live, mesh)]
     if new is not None:
         alone = next(iter(authority.roots)) if len(authority.roots) == 1 else None
         old = Ca(alone, authority.signer or alone, (), "") if alone else None
@@ -87,17 +85,12 @@ def plan(
     return Plan(name, wanted, tuple(changes), checked=len(report.findings), notes=tuple(notes))
 
 
-def _secrets(live: Session, env: Environment) -> tuple[list[dict[str, Any]], list[Finding]]:
-    """The CA Secrets without their content, and those of other clusters, which few may list."""
-    namespace, found = env.istio.namespace, []
+def _secrets(live: Session, env: Environment) -> list[dict[str, Any]]:
+    """The CA Secrets without their content."""
+    found = []
     for name in (PLUGGED_SECRET, SELF_SIGNED_SECRET):
-        secret = live.get("v1", "Secret", name, namespace)
+        secret = live.get("v1", "Secret", name, env.istio.namespace)
         if secret is not None:
             del secret["data"]
             found.append(secret)
-    try:
-        found += live.list("v1", "Secret", namespace, labels="istio/multiCluster=true", metadata_only=True)
-    except Forbidden:
-        text = "it may not be asked whether the mesh has other clusters; if it has, they must be changed with this one"
-        return found, [Finding(State.WARNING, "other clusters", text)]
-    return found, []
+    return found

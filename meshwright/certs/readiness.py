@@ -80,7 +80,6 @@ def findings(case: Case, report: Report, at: Position, versions: Versions, secre
     found += _istiods(seen, versions)
     found += _rotator(seen)
     found += _writers(seen, secrets)
-    found += _clusters(secrets)
     if seen.mesh.ztunnels:
         text = f"{len(seen.mesh.ztunnels)} ztunnels run: a change of the root under ambient is not proven"
         found.append(
@@ -180,13 +179,3 @@ def _writers(seen: Seen, secrets: Sequence[Object]) -> Iterator[Finding]:
         elif who:
             text = f"{who} has written it; it is not known whether that will write it again"
             yield Finding(State.WARNING, f"Secret {name}", text, "Pause it while the root changes")
-
-
-def _clusters(secrets: Sequence[Object]) -> Iterator[Finding]:
-    """Other clusters of one mesh have the same root: all have to trust both before any signs with the new one."""
-    label = "istio/multiCluster"
-    remote = [s["metadata"]["name"] for s in secrets if (s["metadata"].get("labels") or {}).get(label) == "true"]
-    if remote:
-        text = f"{len(remote)} remote secrets: this mesh has other clusters ({', '.join(sorted(remote)[:3])})"
-        hint = "Every cluster of the mesh must finish P1 before any begins P2; a change of one alone is refused"
-        yield Finding(State.FAILED, "other clusters", text, hint)

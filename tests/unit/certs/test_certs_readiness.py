@@ -7,7 +7,7 @@ from typing import Any
 import mesh as objects
 import pytest
 from certmesh import istiod_pod, plane
-from pki import NOW, make, plugged, secret, self_signed
+from pki import NOW, make, plugged, self_signed
 
 from meshwright.certs import inventory, phase, trust
 from meshwright.certs.contents import Case
@@ -153,14 +153,6 @@ def test_who_else_writes_the_secret(two: Any, metadata: dict[str, Any], who: str
         assert any(who in each for each in found[expected])
     else:
         assert set(found) == {State.OK}
-
-
-def test_other_clusters(two: Any) -> None:
-    made = secret("istio-remote-secret-west", {"west": "kubeconfig"})
-    made["metadata"]["labels"] = {"istio/multiCluster": "true"}
-    two.session.put(made)
-    [said] = ready(two)[State.FAILED]
-    assert "istio-remote-secret-west" in said
 
 
 def test_ambient(two: Any) -> None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any
-
 import pytest
+from certmeshes import kubeconfig, remote_secret
 from fakes import FakeSession
 from pki import make, secret
 
@@ -13,29 +11,6 @@ from meshwright.certs import remote
 from meshwright.certs.remote import Known, Remote
 
 CAS = {name: make(f"{name}-ca") for name in ("east", "west", "other")}
-
-
-def kubeconfig(server: str, ca: str = "", token: str = "t0psecret") -> str:
-    """As `istioctl create-remote-secret` writes it."""
-    from pki import b64
-
-    said = {"server": server} | ({"certificate-authority-data": b64(CAS[ca].pem)} if ca else {})
-    return json.dumps(
-        {
-            "apiVersion": "v1",
-            "kind": "Config",
-            "clusters": [{"name": "c", "cluster": said}],
-            "contexts": [{"name": "c", "context": {"cluster": "c", "user": "c"}}],
-            "current-context": "c",
-            "users": [{"name": "c", "user": {"token": token}}],
-        }
-    )
-
-
-def remote_secret(name: str, cluster: str, text: str) -> dict[str, Any]:
-    made = secret(name, {cluster: text})
-    made["metadata"]["labels"] = {"istio/multiCluster": "true"}
-    return made
 
 
 def der(name: str) -> frozenset[bytes]:
@@ -48,7 +23,7 @@ WEST = Known("prod/west", frozenset({"prod/west", "west", "c-west"}), "https://1
 
 def test_what_is_read_and_what_is_not() -> None:
     session = FakeSession(
-        remote_secret("istio-remote-secret-west", "west", kubeconfig("https://10.0.0.2:443", "west")),
+        remote_secret("istio-remote-secret-west", "west", kubeconfig("https://10.0.0.2:443", CAS["west"])),
         secret("cacerts", {"ca-key.pem": "x"}),
     )
     [found] = remote.read(session, "istio-system")
