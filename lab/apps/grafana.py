@@ -3,11 +3,11 @@ real Prometheus. It draws nothing."""
 
 import json
 import os
-import signal
 import urllib.error
 import urllib.request
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+
+from answering import Answering, serve
 
 DASHBOARDS = Path("/var/lib/grafana/dashboards")
 PROMETHEUS = os.environ.get("PROMETHEUS", "http://prometheus:9090")
@@ -30,25 +30,23 @@ def dashboards():
     return found
 
 
-class Handler(BaseHTTPRequestHandler):
+class Handler(Answering):
     """The few paths that are asked for."""
 
-    def do_GET(self):
-        path, _, query = self.path.partition("?")
+    def get(self, path, query):
         proxied = f"/api/datasources/proxy/uid/{SOURCE}/"
         if path == "/api/health":
-            self.answer(200, {"database": "ok", "version": "stand-in"})
+            self.answer({"database": "ok", "version": "stand-in"})
         elif path == "/api/search":
-            self.answer(200, dashboards())
+            self.answer(dashboards())
         elif path == "/api/datasources":
-            self.answer(200, [{"uid": SOURCE, "name": "Prometheus", "type": "prometheus", "url": PROMETHEUS}])
+            self.answer([{"uid": SOURCE, "name": "Prometheus", "type": "prometheus", "url": PROMETHEUS}])
         elif path.startswith(proxied):
             self.handed_on(f"{PROMETHEUS}/{path.removeprefix(proxied)}?{query}")
         elif path == "/":
-            page = PAGE.format("".join(f"<li>{board['title']}</li>" for board in dashboards()))
-            self.send(200, page.encode(), "text/html; charset=utf-8")
+            self.page(PAGE.format("".join(f"<li>{board['title']}</li>" for board in dashboards())))
         else:
-            self.answer(404, {"message": "the stand-in has no such page"})
+            self.answer({"message": "the stand-in has no such page"}, 404)
 
     def handed_on(self, url):
         try:
@@ -57,23 +55,8 @@ class Handler(BaseHTTPRequestHandler):
         except urllib.error.HTTPError as error:
             self.send(error.code, error.read(), "application/json")
         except OSError as error:
-            self.answer(502, {"message": str(error)})
-
-    def answer(self, status, value):
-        self.send(status, json.dumps(value).encode(), "application/json")
-
-    def send(self, status, body, kind):
-        self.send_response(status)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_):
-        pass
+            self.answer({"message": str(error)}, 502)
 
 
 if __name__ == "__main__":
-    # The first process of a container has to say itself that it ends.
-    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
-    ThreadingHTTPServer(("", 3000), Handler).serve_forever()
+    serve(Handler, 3000)

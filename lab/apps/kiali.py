@@ -7,10 +7,10 @@ to each cluster (`outbound|PORT|SUBSET|HOST`).
 import json
 import os
 import re
-import signal
 import urllib.parse
 import urllib.request
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from answering import Answering, serve
 
 PROMETHEUS = os.environ.get("PROMETHEUS", "http://prometheus:9090")
 ROOT = "/kiali"
@@ -67,12 +67,11 @@ def graph(namespaces, duration):
     return {"graphType": "workload", "elements": {"nodes": list(nodes.values()), "edges": edges}}
 
 
-class Handler(BaseHTTPRequestHandler):
+class Handler(Answering):
     """The few paths that are asked for."""
 
-    def do_GET(self):
-        path, _, text = self.path.partition("?")
-        asked = dict(urllib.parse.parse_qsl(text))
+    def get(self, path, query):
+        asked = dict(urllib.parse.parse_qsl(query))
         try:
             if path == f"{ROOT}/healthz":
                 self.answer({})
@@ -82,27 +81,12 @@ class Handler(BaseHTTPRequestHandler):
                 self.answer(graph(set(asked.get("namespaces", "").split(",")), asked.get("duration", "60s")))
             elif path in (ROOT, f"{ROOT}/"):
                 lines = "".join(f"<li>{a[1]} calls {b[1]}</li>" for a, b, _ in calls("300s"))
-                self.send(200, PAGE.format(lines).encode(), "text/html; charset=utf-8")
+                self.page(PAGE.format(lines))
             else:
                 self.answer({"error": "the stand-in has no such page"}, 404)
         except OSError as error:
             self.answer({"error": f"Prometheus: {error}"}, 503)
 
-    def answer(self, value, status=200):
-        self.send(status, json.dumps(value).encode(), "application/json")
-
-    def send(self, status, body, kind):
-        self.send_response(status)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_):
-        pass
-
 
 if __name__ == "__main__":
-    # The first process of a container has to say itself that it ends.
-    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
-    ThreadingHTTPServer(("", 20001), Handler).serve_forever()
+    serve(Handler, 20001)

@@ -15,8 +15,10 @@ import sys
 import threading
 import time
 import urllib.request
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
+
+from answering import Answering
 
 PORT = 9099
 CONFIG = Path("/tmp/prometheus.yml")
@@ -82,24 +84,15 @@ def targets(pod):
         yield {"targets": [address], "labels": labels}
 
 
-class Handler(BaseHTTPRequestHandler):
+class Handler(Answering):
     """The pods, for Prometheus."""
 
-    def do_GET(self):
+    def get(self, path, _query):
         try:
-            found = [each for pod in pods() for each in targets(pod)] if self.path == "/pod" else []
-            status, body = 200, json.dumps(found).encode()
+            self.answer([each for pod in pods() for each in targets(pod)] if path == "/pod" else [])
         except OSError as error:
             # Prometheus keeps the targets that it had.
-            status, body = 503, str(error).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_):
-        pass
+            self.answer({"error": str(error)}, 503)
 
 
 def follow(source):

@@ -1,25 +1,19 @@
 """A STAND-IN for Prometheus' config reloader: it has Prometheus read its configuration again when a file changes."""
 
 import argparse
-import os
-import signal
 import threading
 import time
 import urllib.request
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+from answering import Answering, end_when_told, serve
 
-class Handler(BaseHTTPRequestHandler):
+
+class Handler(Answering):
     """Its health."""
 
-    def do_GET(self):
-        self.send_response(200 if self.path == "/healthz" else 404)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def log_message(self, *_):
-        pass
+    def get(self, path, _query):
+        self.send(200 if path == "/healthz" else 404, b"")
 
 
 def watch(folder, url):
@@ -37,8 +31,7 @@ def watch(folder, url):
 
 
 if __name__ == "__main__":
-    # The first process of a container has to say itself that it ends.
-    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    end_when_told()
     parser = argparse.ArgumentParser()
     parser.add_argument("--watched-dir", type=Path)
     parser.add_argument("--listen-address")
@@ -46,4 +39,4 @@ if __name__ == "__main__":
     options = parser.parse_args()
     threading.Thread(target=watch, args=(options.watched_dir, options.reload_url), daemon=True).start()
     host, _, port = options.listen_address.rpartition(":")
-    ThreadingHTTPServer((host, int(port)), Handler).serve_forever()
+    serve(Handler, int(port), host)

@@ -1,7 +1,8 @@
-# A STAND-IN for Kiali, at the path that the sample starts. Context: `kiali.py`. It needs python3 in the base.
+# A STAND-IN for Kiali, at the path that the sample starts. Context: `kiali.py`, `answering.py`. It needs python3 in the
+# base.
 ARG BASE
 FROM ${BASE}
-COPY kiali.py /app/kiali.py
+COPY kiali.py answering.py /app/
 RUN mkdir -p /opt/kiali \
  && printf '#!/bin/sh\nexec python3 /app/kiali.py\n' > /opt/kiali/kiali \
  && chmod 0755 /opt/kiali/kiali

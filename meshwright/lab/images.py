@@ -28,6 +28,7 @@ _ARCHIVES = {
     "": "images for the nodes",
     "addons": "images of the addons",
     "tests": "images that only tests need",
+    "tracing": "images of the tracer",
 }
 # BuildKit needs a plugin of docker that Debian has not; the recipes use nothing of it.
 _BUILDER = {"DOCKER_BUILDKIT": "0"}
@@ -178,7 +179,7 @@ def _step(name: str, of: str) -> Step:
 
 
 def bundle(name: str) -> Step:
-    """The step that makes and packs the images of the bundle `addons` or `tests`."""
+    """The step that makes and packs the images of a bundle, such as `addons`."""
     return _step(f"{name} images", name)
 
 

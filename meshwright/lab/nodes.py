@@ -70,7 +70,7 @@ def _apply(target: Target, env: Environment, plan: Plan, bundle: str) -> None:
 
 
 def load(bundle: str) -> Step:
-    """The step that gives every node of the cluster the images of the bundle `addons` or `tests`."""
+    """The step that gives every node of the cluster the images of a bundle, such as `addons`."""
     step = f"{bundle} in nodes"
     return Step(
         step,

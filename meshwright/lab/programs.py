@@ -37,6 +37,15 @@ _RATELIMIT = GoModule(
     builds="1.4.1-0.20260122083618-3fb702589d36",
     minutes=1,
 )
+# One source, two numbers: in what the module calls v1.76.0, cmd/jaeger is the Jaeger that is released as 2.13.0.
+_JAEGER = GoModule(
+    folder="lab/go/jaeger",
+    module="github.com/jaegertracing/jaeger",
+    package="github.com/jaegertracing/jaeger/cmd/jaeger",
+    pinned="v1.76.0",
+    builds="1.76.0",
+    minutes=6,
+)
 
 PROGRAMS: Mapping[str, GoModule] = MappingProxyType(
     {
@@ -49,10 +58,13 @@ PROGRAMS: Mapping[str, GoModule] = MappingProxyType(
         ),
         "echo": replace(_ISTIO, package="istio.io/istio/pkg/test/echo/cmd/server", minutes=1),
         "ratelimit": _RATELIMIT,
+        "jaeger": _JAEGER,
     }
 )
 
-BUNDLES: Mapping[str, tuple[str, ...]] = MappingProxyType({"addons": (), "tests": ("echo", "ratelimit")})
+BUNDLES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {"addons": (), "tests": ("echo", "ratelimit"), "tracing": ("jaeger",)}
+)
 """The programs that a mesh can do without, by the bundle of images that they go into. All others are always built."""
 
 

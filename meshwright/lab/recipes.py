@@ -31,7 +31,7 @@ class Image:
     """An image. `context` are the files and folders that its recipe copies; `key` is the digest of all it is made from.
 
     `bootstrap` adds Istio's bootstrap file to them. `bundle` says which nodes have it: `node` all of them from their
-    start, `engine` none, because the engine runs it itself, `addons` and `tests` those that were given that bundle.
+    start, `engine` none, because the engine runs it itself, any other those that were given the bundle of that name.
     """
 
     name: str
@@ -98,14 +98,32 @@ def all_images(target: Target) -> list[Image]:
             )
             for application in BOOKINFO
         ),
-        image("meshwright.lab/prometheus:2.42", "prometheus", files=(lab / "apps" / "prometheus.py",), bundle="addons"),
+        image(
+            "meshwright.lab/prometheus:2.42",
+            "prometheus",
+            files=(lab / "apps" / "prometheus.py", lab / "apps" / "answering.py"),
+            bundle="addons",
+        ),
         *(
-            image(f"{stand_in}/{name}:1", recipe, files=(lab / "apps" / f"{recipe}.py",), bundle="addons")
+            image(
+                f"{stand_in}/{name}:1",
+                recipe,
+                files=(lab / "apps" / f"{recipe}.py", lab / "apps" / "answering.py"),
+                bundle="addons",
+            )
             for name, recipe in (
                 ("grafana", "grafana"),
                 ("kiali", "kiali"),
+                ("loki", "loki"),
                 ("prometheus-config-reloader", "reloader"),
             )
+        ),
+        image(
+            f"meshwright.lab/jaeger:{programs.PROGRAMS['jaeger'].builds}",
+            "jaeger",
+            program="jaeger",
+            from_base=False,
+            bundle="tracing",
         ),
         image("meshwright.lab/redis:7", "redis", bundle="tests"),
         image(

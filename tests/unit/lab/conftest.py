@@ -7,7 +7,7 @@ import importlib.machinery
 import importlib.util
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -84,6 +84,15 @@ def wrapper() -> ModuleType:
 def bookinfo() -> ModuleType:
     """lab/apps/bookinfo.py."""
     return program(REPOSITORY / "lab" / "apps" / "bookinfo.py")
+
+
+@pytest.fixture
+def app(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ModuleType]:
+    """Loads lab/apps/NAME.py, which finds what lies beside it."""
+    apps = REPOSITORY / "lab" / "apps"
+    monkeypatch.syspath_prepend(str(apps))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    return lambda name: program(apps / f"{name}.py")
 
 
 @pytest.fixture

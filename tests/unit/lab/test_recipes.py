@@ -10,7 +10,7 @@ from meshwright.lab import images, programs, recipes, rootfs
 from meshwright.lab.recipes import all_images
 from meshwright.tools import golang
 
-STAND_INS = ("k3s", "k3d-tools", "examples-bookinfo-", "grafana:", "kiali:", "prometheus-config-reloader:")
+STAND_INS = ("k3s", "k3d-tools", "examples-bookinfo-", "grafana:", "kiali:", "loki:", "prometheus-config-reloader:")
 
 
 def keys(host):
@@ -49,6 +49,8 @@ def test_recipes_are_given_the_arguments_that_they_ask_for(host):
         ("lab/apps/bookinfo.py", "examples-bookinfo-"),
         ("lab/images/pilot.Dockerfile", "istio/pilot:"),
         ("lab/go/coredns/go.sum", "coredns:"),
+        ("lab/go/jaeger/go.sum", "jaeger:"),
+        ("lab/apps/loki.py", "loki:"),
         ("lab/README.md", "(none)"),
     ],
 )
@@ -66,7 +68,7 @@ def test_a_new_base_makes_new_keys_for_all_that_stand_on_it(host, monkeypatch):
     after = keys(host)
     same = {name for name in after if after[name] == before[name]}
     assert {name.rpartition(":")[0] for name in same} == {
-        f"meshwright.lab/{name}" for name in ("coredns", "pause", "ratelimit", "istio/echo")
+        f"meshwright.lab/{name}" for name in ("coredns", "pause", "ratelimit", "istio/echo", "jaeger")
     }
 
 
