@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -62,8 +63,8 @@ class Driver:
         """`pyinfra ARGUMENTS`."""
         return self.run(sys.executable, "-m", "pyinfra", *arguments, timeout=timeout, input=input)
 
-    def start(self, *command: str) -> subprocess.Popen[str]:
-        """Starts a command in a process group of its own."""
+    def start(self, *command: str, preexec_fn: Callable[[], object] | None = None) -> subprocess.Popen[str]:
+        """Starts a command in a process group of its own; `preexec_fn` runs in it first."""
         return subprocess.Popen(
             command,
             cwd=self.root,
@@ -72,6 +73,7 @@ class Driver:
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
+            preexec_fn=preexec_fn,
         )
 
     def add_environment(self, name: str, values: str) -> None:

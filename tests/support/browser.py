@@ -138,12 +138,12 @@ class Browser:
 
 
 @contextmanager
-def opened(folder: Path) -> Iterator[Browser]:
-    """A Chromium with its profile in `folder`; ended at the end."""
+def opened(folder: Path, *switches: str) -> Iterator[Browser]:
+    """A Chromium with its profile in `folder` and further `switches`; ended at the end."""
     program = chromium()
     theirs_in, ours_out = os.pipe()
     ours_in, theirs_out = os.pipe()
-    command = [sys.executable, "-c", _LAUNCH, str(theirs_in), str(theirs_out), program, *_SWITCHES]
+    command = [sys.executable, "-c", _LAUNCH, str(theirs_in), str(theirs_out), program, *_SWITCHES, *switches]
     with (folder / "chromium.log").open("wb") as log:
         process = subprocess.Popen(
             [*command, f"--user-data-dir={folder / 'profile'}"],
