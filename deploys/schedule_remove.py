@@ -1,8 +1,9 @@
 """Takes away what runs the environment's jobs."""
 
 from meshwright.deploy import run
+from meshwright.schedule import in_cluster
 from meshwright.schedule import step as schedule
 
-steps = [schedule.remove]
+steps = [schedule.remove, in_cluster.remove]
 
 run(steps)

@@ -14,8 +14,9 @@ from typing import Any
 
 from meshwright import gateway_release
 from meshwright.environment import Environment
+from meshwright.environment.timetable import TRANSITION
 
-__all__ = ["OWN", "ROLES", "Right", "Role", "of_role", "plural", "run"]
+__all__ = ["OWN", "ROLES", "Right", "Role", "accounts", "of_role", "plural", "run"]
 
 OWN = "meshwright"
 """The namespace of our own objects."""
@@ -88,6 +89,8 @@ def _read(env: Environment, objects: Sequence[dict[str, Any]]) -> list[Right]:
         Right("who is at work", "coordination.k8s.io", ("leases",), _READ, OWN),
         *(Right("Istio's configuration", group, ("*",), _READ) for group in (*_ISTIO, _GATEWAY)),
     ]
+    if _in_cluster(env):
+        found.append(Right("plans of the schedule", "batch", ("cronjobs",), _READ, OWN))
     # Secrets are nobody's to list: it would be all of them, and the CA's keys are among them.
     kinds = {_resource(obj) for obj in objects} - {("", "secrets")}
     covered = {(right.group, resource) for right in found for resource in right.resources if right.namespace is None}
@@ -142,7 +145,33 @@ def _of_step(step: str, env: Environment, objects: Sequence[dict[str, Any]]) -> 
         case "accesslog":
             # Of any namespace: which one, a person says when it is switched.
             return [Right("access logs", "telemetry.istio.io", ("telemetries",), _ALL)]
+        case "cronjobs" | "cronjobs-remove" if _in_cluster(env):
+            return _schedule(env)
     return []
+
+
+def _in_cluster(env: Environment) -> bool:
+    return env.schedule is not None and env.schedule.by == "kubernetes"
+
+
+def accounts(env: Environment) -> tuple[str, ...]:
+    """The accounts of a schedule by Kubernetes: one for all jobs that look, and one for each that changes something."""
+    assert env.schedule is not None
+    own = [name for name, job in env.schedule.jobs.items() if job.deploy is not None]
+    own += [TRANSITION] if env.schedule.transition is not None else []
+    return (f"schedule.{env.environment}", *(f"schedule.{env.environment}.{name}" for name in own))
+
+
+def _schedule(env: Environment) -> list[Right]:
+    why = "the schedule"
+    names = tuple(f"{OWN}.{account}" for account in accounts(env))
+    return [
+        Right(why, "batch", ("cronjobs",), _ALL, OWN),
+        Right(why, "", ("serviceaccounts",), _ALL, OWN),
+        Right(why, _RBAC, ("clusterroles", "clusterrolebindings", "roles", "rolebindings"), _ALL),
+        # Who gives rights that he has not must be allowed just that, for these roles alone.
+        Right(f"{why}: what its jobs may do", _RBAC, ("clusterroles", "roles"), ("escalate", "bind"), None, names),
+    ]
 
 
 def _crds_of_gateway_api(env: Environment, objects: Sequence[dict[str, Any]]) -> list[Right]:

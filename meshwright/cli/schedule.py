@@ -8,15 +8,17 @@ from typing import Any
 
 import click
 
+from meshwright import cluster
 from meshwright.cli.changing import change
-from meshwright.cli.common import environment_argument, json_option, opened, reason_option
+from meshwright.cli.common import environment_argument, json_option, opened, reason_option, targets
 from meshwright.cli.consent import ask
 from meshwright.cli.output import Output, table
 from meshwright.environment import Loaded
 from meshwright.errors import Exit, MeshwrightError, Refused
 from meshwright.options import Options
 from meshwright.project import Project
-from meshwright.schedule import jobs, running
+from meshwright.schedule import in_cluster, jobs, running
+from meshwright.schedule import results as kept
 from meshwright.schedule.step import ensure, installed_by
 from meshwright.target import Local
 from meshwright.windows import words
@@ -29,8 +31,8 @@ _HEAD = ("job", "runs", "cron", "next", "last run (UTC)", "result")
 
 @click.command(
     "schedule",
-    help="Show the jobs of ENV, when they run and how they ended. --apply has systemd or cron of this machine run "
-    "them, --remove takes that away; --run and --due are what systemd and cron call.",
+    help="Show the jobs of ENV, when they run and how they ended. --apply has systemd or cron of this machine, or "
+    "CronJobs of the cluster, run them, --remove takes that away; --run and --due are what these call.",
     epilog="Example: meshwright schedule lab --apply",
 )
 @environment_argument
@@ -79,6 +81,10 @@ def _show(output: Output, project: Project, loaded: Loaded) -> int:
     try:
         # Here, not on the environment's hosts: the jobs are run where the project folder is.
         pending = len(ensure.plan(Local(project), env).changes)
+        if in_cluster.here(env):
+            with targets(project, loaded, quiet=output.json) as hosts:
+                pending += len(in_cluster.ensure.plan(hosts[0], env).changes)
+                results = {**results, **kept.last(cluster.answering(hosts[0], env), env)}
         state = "not installed as they are here" if pending else "they are installed"
     except MeshwrightError as error:
         state = error.message
@@ -134,12 +140,30 @@ def _last(result: running.Result | None) -> dict[str, Any] | None:
     return {"at": result.at, "exit": result.exit, "seconds": result.seconds, "message": result.message}
 
 
+def _kept(output: Output, project: Project, loaded: Loaded, result: running.Result | None = None) -> None:
+    """Of a schedule by Kubernetes: reads what earlier pods have left, or, with a `result`, leaves one for later."""
+    if not in_cluster.here(loaded.env):
+        return
+    try:
+        with targets(project, loaded, quiet=True) as hosts:
+            session = cluster.answering(hosts[0], loaded.env)
+            if result is not None:
+                kept.keep(session, loaded.env, result)
+            else:
+                running.remember(project, loaded.env.name, kept.last(session, loaded.env).values())
+    except MeshwrightError as error:
+        what = "the result could not be kept in" if result else "earlier results could not be read from"
+        output.human(f"{what} the cluster: {error.message}")
+
+
 def _run(output: Output, project: Project, loaded: Loaded, due: Sequence[jobs.Wanted]) -> int:
     """Runs jobs one after the other; the worst of their exit codes, which is the highest."""
     results, busy = [], []
+    _kept(output, project, loaded)
     for job in due:
         try:
             results.append(running.run(project, loaded.env, job, output.human))
+            _kept(output, project, loaded, results[-1])
         except Refused as refused:
             if len(due) == 1:
                 raise

@@ -8,9 +8,9 @@ from pydantic import BeforeValidator, Field
 
 from meshwright.environment.base import Model
 from meshwright.environment.maintenance import Cron, TimeZone
-from meshwright.environment.vocabulary import Name, Text, Words
+from meshwright.environment.vocabulary import Image, Name, Text, Words
 
-__all__ = ["JOBS", "TRANSITION", "Job", "Schedule", "Transition", "Webhook"]
+__all__ = ["JOBS", "TRANSITION", "CronJobs", "Job", "Schedule", "Transition", "Webhook"]
 
 TRANSITION = "transition"
 """The name of the job that changes the root."""
@@ -69,6 +69,15 @@ class Transition(Model):
     """Minutes after which it is ended; the next run goes on from there."""
 
 
+class CronJobs(Model):
+    """What CronJobs of the environment's own cluster run."""
+
+    image: Image
+    """The image that has Meshwright in it; docs/schedule.md says how it is made."""
+    pull_secret: Name | None = None
+    """The Secret in namespace meshwright with which it is pulled, where its registry asks for one."""
+
+
 class Webhook(Model):
     """Where the result of a job is sent, as JSON."""
 
@@ -81,10 +90,12 @@ class Webhook(Model):
 
 
 class Schedule(Model):
-    """What is run for the environment at certain times, on the machine that has the project folder."""
+    """What is run for the environment at certain times, on the machine that has the project folder or in the cluster."""
 
-    by: Literal["auto", "systemd", "cron"] = "auto"
-    """What runs the jobs; auto: systemd where it is at work, else cron."""
+    by: Literal["auto", "systemd", "cron", "kubernetes"] = "auto"
+    """What runs the jobs; auto: systemd where it is at work, else cron. kubernetes: CronJobs in the cluster itself."""
+    kubernetes: CronJobs | None = None
+    """What CronJobs run, where `by` is kubernetes."""
     timezone: TimeZone | None = None
     """The IANA time zone of the jobs' times; that of windows where absent, UTC where there are none."""
     jobs: Annotated[

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
+from cronsim import CronSim
+
 from meshwright.environment import Environment
 from meshwright.environment.problems import listed, nearest
 from meshwright.environment.timetable import TRANSITION
@@ -16,12 +18,18 @@ from meshwright.project import Project
 from meshwright.windows import zones
 from meshwright.windows.patterns import Cron
 
-__all__ = ["PERIOD", "Wanted", "command", "named", "prefix", "wanted"]
+__all__ = ["PERIOD", "Wanted", "command", "cron_of_kubernetes", "named", "prefix", "wanted"]
 
 PERIOD = dt.timedelta(minutes=5)
 """How often cron asks what is due."""
 
 _MOMENT = "1m"
+_ANY = dt.datetime(2024, 1, 1)
+_WITHOUT_KEYS = {
+    "certs check-root": ("--no-secrets",),
+    "certs verify": ("--no-secrets", "--no-files", "--no-canary"),
+}
+"""What a pod leaves out of its look: its account can read no Secret, and run nothing in other pods."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +63,8 @@ def _wanted(env: Environment) -> Iterator[Wanted]:
     for job_name, job in env.schedule.jobs.items():
         if job.run is not None:
             words = (*job.run.split(), env.name)
+            if env.schedule.by == "kubernetes":
+                words += _WITHOUT_KEYS.get(job.run, ())
         else:
             assert job.deploy is not None
             words = ("apply", env.name, job.deploy, "--yes", "--reason", f"scheduled: {job_name}")
@@ -75,10 +85,19 @@ def named(env: Environment, name: str) -> Wanted:
     raise BadInput(f"{env.name} has no job {name!r}; {known}", hint=f"Did you mean {near}?" if near else "")
 
 
+def cron_of_kubernetes(cron: str) -> str:
+    """The same times as Kubernetes reads them (robfig/cron): Sunday is 0 there and never 7."""
+    *fields, weekdays = cron.split()
+    if "7" in weekdays and not weekdays.startswith("*"):
+        days = CronSim(cron, _ANY).weekdays
+        weekdays = ",".join(map(str, sorted({int(day) % 7 for day in days if isinstance(day, int)})))
+    return " ".join([*fields, weekdays])
+
+
 def prefix(project: Project, environment: str) -> str:
     """What the names of all that is installed for an environment begin with; two clones have different ones."""
-    # No name of an environment has a dot, so none is the beginning of another.
-    return f"meshwright-{project.digest}-{environment}."
+    # No name of an environment has a dot, so none is the beginning of another. One of several clusters is ENV/CLUSTER.
+    return f"meshwright-{project.digest}-{environment.replace('/', '_')}."
 
 
 def command(*words: str) -> list[str]:

@@ -94,6 +94,28 @@ def _webhook(env: Environment) -> Iterator[Broken]:
         yield Broken((*path, "url"), f"{dotted((*path, 'url'))} is {shortened(hook.url)}")
 
 
+def _kubernetes(env: Environment) -> Iterator[Broken]:
+    schedule = env.schedule
+    assert schedule is not None
+    if schedule.by == "kubernetes" and schedule.kubernetes is None:
+        yield Broken(("schedule", "by"), "schedule.by is kubernetes, and there is no image in schedule.kubernetes")
+
+
+def _in_a_pod(env: Environment) -> Iterator[Broken]:
+    schedule = env.schedule
+    assert schedule is not None
+    if schedule.by != "kubernetes":
+        return
+    hook = schedule.webhook
+    for path, value in (
+        (("schedule", "textfile"), schedule.textfile),
+        (("schedule", "webhook", "url_file"), hook.url_file if hook else None),
+    ):
+        if value is not None:
+            sentence = f"{dotted(path)} is {shortened(value)}, which does not go with kubernetes in"
+            yield Broken(path, sentence, ("schedule", "by"))
+
+
 RULES = (
     Rule("schedule.timezone is the name of an IANA time zone", _zone),
     Rule("A job has run or deploy", _one),
@@ -102,4 +124,6 @@ RULES = (
     Rule("A webhook has url, which begins with https:// or http://, or url_file", _webhook),
     Rule("The textfile of a schedule ends in .prom: the exporter reads no others", _textfile),
     Rule("No job of schedule.jobs is called transition: that is schedule.transition", _name),
+    Rule("A schedule by kubernetes has schedule.kubernetes", _kubernetes),
+    Rule("A pod has no files of this machine: by kubernetes there is neither textfile nor url_file", _in_a_pod),
 )

@@ -23,7 +23,7 @@ from meshwright.schedule.jobs import Wanted, command, prefix, wanted
 from meshwright.target import write_atomically
 from meshwright.wording import utc
 
-__all__ = ["Result", "due", "last", "metrics", "run"]
+__all__ = ["Result", "due", "last", "metrics", "parsed", "remember", "run"]
 
 _KEPT = 2000
 """How many lines the file keeps."""
@@ -68,6 +68,11 @@ def _results(project: Project, environment: str) -> list[Result]:
         return []
     except OSError as error:
         raise MeshwrightError(f"cannot read {_file(project, environment)}: {error.strerror}") from None
+    return parsed(lines)
+
+
+def parsed(lines: Iterable[str]) -> list[Result]:
+    """The results that lines of JSON are; one that is none is left out."""
     found = []
     for line in lines:
         try:
@@ -77,6 +82,14 @@ def _results(project: Project, environment: str) -> list[Result]:
         except (ValueError, KeyError, TypeError):
             continue
     return found
+
+
+def remember(project: Project, environment: str, results: Iterable[Result]) -> None:
+    """Writes down results that are kept elsewhere, where newer ones are not known here."""
+    known = last(project, environment)
+    new = [each for each in results if each.job not in known or known[each.job].begun < each.begun]
+    if new:
+        _keep(project, environment, new)
 
 
 def _keep(project: Project, environment: str, results: Iterable[Result]) -> None:

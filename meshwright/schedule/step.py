@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from meshwright.environment import Environment
+from meshwright.environment.hosts import inventory_names
 from meshwright.errors import MeshwrightError
 from meshwright.plan import Action, Change, Field, Plan, digest
 from meshwright.schedule import crontab, jobs, systemd
@@ -30,7 +31,7 @@ _KEYS = {
 
 
 def installed_by(env: Environment) -> str:
-    """What is to run the jobs here: systemd or cron."""
+    """What is to run the jobs: systemd or cron of this machine, or kubernetes."""
     by = env.schedule.by if env.schedule else "auto"
     if by != "auto":
         return by
@@ -51,7 +52,7 @@ def _plan_removal(target: Target, env: Environment) -> Plan:
 
 
 def _planned(target: Target, env: Environment, step: str, *, wanted: bool) -> Plan:
-    if target.name not in (env.hosts[0].name, "@local"):
+    if target.name not in (inventory_names(env.name, env.hosts)[0], "@local"):
         return Plan(step, digest([]))  # once is enough
     here = _here(target)
     by = installed_by(env)

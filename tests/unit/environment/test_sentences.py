@@ -365,6 +365,7 @@ WHOLE: dict[str, dict[str, Any]] = {
         "limits": {"deletions": 1, "changes": 1, "restarts": 1},
         "schedule": {
             "by": "cron",
+            "kubernetes": {"image": "a.test/b:1", "pull_secret": None},
             "timezone": None,
             "jobs": {"drift": {"run": None, "deploy": "d", "cron": "7 * * * *", "timeout": 1}},
             "transition": {"days": 900, "to": "extend", "mode": "live", "cron": "7 * * * *", "timeout": 1},

@@ -80,6 +80,24 @@ BROKEN = [
         "schedule.jobs.transition has the name of the job that changes the root",
         6,
     ),
+    (
+        "schedule: {by: kubernetes}",
+        "1:16",
+        "schedule.by is kubernetes, and there is no image in schedule.kubernetes",
+        7,
+    ),
+    (
+        "schedule: {by: kubernetes, kubernetes: {image: 'a.test/b:1'}, textfile: a.prom}",
+        "1:73",
+        f"schedule.textfile is a.prom, which does not go with kubernetes in schedule.by ({FILE}:1)",
+        8,
+    ),
+    (
+        "schedule: {by: kubernetes, kubernetes: {image: 'a.test/b:1'}, webhook: {url_file: u}}",
+        "1:83",
+        f"schedule.webhook.url_file is u, which does not go with kubernetes in schedule.by ({FILE}:1)",
+        8,
+    ),
 ]
 
 
@@ -101,7 +119,7 @@ def test_schedules_that_cannot_be_meant(project: Project, values: str, place: st
         ),
         (job("{run: drift}"), "schedule.jobs.a.cron is missing; it must be the five fields of cron as text"),
         ("schedule: {jobs: {drift: 7}}", "schedule.jobs.drift is 7; it must be a mapping"),
-        ("schedule: {by: launchd}", "schedule.by is launchd; it must be auto, systemd or cron"),
+        ("schedule: {by: launchd}", "schedule.by is launchd; it must be auto, systemd, cron or kubernetes"),
         ("schedule: true", "schedule is true; it must be a mapping or null"),
         # Its key would lie on the machine with the timer.
         (
