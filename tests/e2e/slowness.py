@@ -6,10 +6,13 @@ from contextlib import contextmanager
 
 from meshwright.kube import wait
 
-__all__ = ["SLOW", "generations", "slowed"]
+__all__ = ["ALL", "SLOW", "generations", "slowed"]
 
 SLOW = ("details-v1", "ratings-v1")
-"""The Deployments that are made so: one that the page asks, and one two hops behind it."""
+"""Two Deployments that can be made so: one that the page asks, and one two hops behind it."""
+
+ALL = (*SLOW, "productpage-v1", "reviews-v1", "reviews-v2", "reviews-v3")
+"""All of the sample."""
 
 _CONFIG = "proxy.istio.io/config"
 # The sample has neither, so every rolling update of it, whatever it is for, loses requests: a new pod gets some before
@@ -19,20 +22,21 @@ _ENDING = {"preStop": {"sleep": {"seconds": 5}}}
 
 
 @contextmanager
-def slowed(lab, **settings):
-    """SLOW without what makes agents hear of new roots, and with `settings` of their own; as they were afterwards."""
+def slowed(lab, names=SLOW, **settings):
+    """`names` without what makes agents hear of new roots, and with `settings` of their own; as they were afterwards.
+    They have what a rolling update takes that loses no request."""
     lines = [f'  {name}: "{value}"\n' for name, value in {"PROXY_CONFIG_XDS_AGENT": "false", **settings}.items()]
     config = "proxyMetadata:\n" + "".join(lines)
     try:
-        _change(lab, config, lifecycle=_ENDING, readinessProbe=_READY)
+        _change(lab, names, config, lifecycle=_ENDING, readinessProbe=_READY)
         yield
     finally:
-        _change(lab, None, lifecycle=None, readinessProbe=None)
+        _change(lab, names, None, lifecycle=None, readinessProbe=None)
 
 
-def _change(lab, config, **more):
+def _change(lab, names, config, **more):
     space = lab.env.bookinfo.namespace
-    for name in SLOW:
+    for name in names:
         container = {"name": name.partition("-")[0], **more}
         template = {"metadata": {"annotations": {_CONFIG: config}}, "spec": {"containers": [container]}}
         lab.session.patch(
@@ -44,7 +48,7 @@ def _change(lab, config, **more):
             content_type="application/strategic-merge-patch+json",
             manager="slowed",
         )
-    wait.ready(lab.session, [wait.Ref("Deployment", name, space) for name in SLOW], timeout=180)
+    wait.ready(lab.session, [wait.Ref("Deployment", name, space) for name in names], timeout=300)
 
 
 def generations(lab):
