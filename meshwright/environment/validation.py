@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from typing import Any
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from meshwright.environment.dnsnames import meant
 from meshwright.environment.model import Environment
 from meshwright.environment.problems import Path, Problem, dotted, nearest, shortened
 from meshwright.environment.scalars import resolve
@@ -140,22 +140,10 @@ def _hint(node: Node, allowed: Type) -> str:
         return f'Put it in quotes: "{shortened(node.written)}"'
     if isinstance(node.content, str) and takes(allowed, type(resolve(node.content))) and not takes(allowed, str):
         return f"Write it without quotes: {node.content}"
-    if isinstance(node.content, str) and (host := _host(node.content)) and fits(allowed, host):
+    # Only where hosts stand: a wildcard fits nothing else.
+    if isinstance(node.content, str) and (host := meant(node.content)) and fits(allowed, "*.example.com"):
         return f"Write {host}" if node.content.isascii() else f"Write it as DNS has it: {host}"
     return ""
-
-
-def _host(text: str) -> str:
-    """The host in an address, or as DNS has it; "" where that is `text` itself, or is not certain."""
-    _, scheme, rest = text.rpartition("://")
-    host = re.sub(r":[0-9]+$", "", rest.partition("/")[0] if scheme else text)
-    try:
-        found = host.encode("idna").decode()
-        # What is lost on the way there (ß) is for a person to say.
-        certain = found.encode().decode("idna") == host.lower()
-    except UnicodeError:
-        return ""
-    return found if certain and found != text else ""
 
 
 def _at(place: Place, sentence: str, path: Path, hint: str = "") -> Problem:

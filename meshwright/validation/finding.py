@@ -21,17 +21,19 @@ class Level(StrEnum):
 
 @dataclass(frozen=True)
 class Broken:
-    """Where a rule does not hold: the object, a clause about it, and the place (FILE:LINE)."""
+    """Where a rule does not hold: the object, a clause about it, the place (FILE:LINE), and the part of its spec, from
+    which the line in a manifest is found."""
 
     thing: Thing
     sentence: str
     place: str
     hint: str = ""
+    path: tuple[str | int, ...] = ()
 
 
 def broken(thing: Thing, sentence: str, *path: str | int, hint: str = "") -> Broken:
     """`sentence` about the part of `thing` at `path` of its spec."""
-    return Broken(thing, sentence, thing.at(*path), hint)
+    return Broken(thing, sentence, thing.at(*path), hint, path)
 
 
 @dataclass(frozen=True)

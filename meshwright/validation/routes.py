@@ -169,24 +169,6 @@ def _subsets_of_nobody(world: World) -> Iterator[Broken]:
                 yield broken(rule, sentence, "subsets", index, hint="Requests to it are answered with 503")
 
 
-def _short(world: World) -> Iterator[Broken]:
-    """Values are completed; what is in a manifest stays as it is."""
-    for thing in world.of("VirtualService", "DestinationRule"):
-        hosts: list[tuple[Path, Any]] = [(("host",), thing.get("host"))]
-        hosts += [(("hosts", index), host) for index, host in enumerate(thing.all("hosts"))]
-        hosts += [((*path, "host"), found.get("host")) for path, found in destinations(thing)]
-        for path, host in hosts:
-            if not isinstance(host, str) or host in ("", "*"):
-                continue
-            name, _, space = host.partition(".")
-            if not space:
-                hint = "Write the whole name: it means this one from any namespace"
-                yield broken(thing, f"{host} means {world.whole(host, thing)}", *path, hint=hint)
-            elif path[0] != "http" and space in world.env.namespaces and world.service_of(host) is None:
-                hint = f"Write {name}.{space}.svc.{world.domain}"
-                yield broken(thing, f"{host} is taken as it is, and is no Service's host", *path, hint=hint)
-
-
 def _without_host(world: World) -> Iterator[Broken]:
     for rule in world.of("DestinationRule"):
         host = world.whole(rule.get("host"), rule)
@@ -252,6 +234,5 @@ RULES = (
     ),
     Rule("subset-unused", "A subset with a policy of its own is named by a route", _unused_subsets, Level.WARNING),
     Rule("subset-of-nobody", "Some pod has the labels of a subset", _subsets_of_nobody, Level.WARNING),
-    Rule("host-short", "Manifests name hosts in full", _short, Level.WARNING),
     Rule("weights", "The weights of a route add up to 100", _weights),
 )

@@ -15,6 +15,7 @@ from meshwright.validation import (
     analyzed,
     api,
     exposed,
+    hosts,
     leaving,
     limits,
     live,
@@ -26,7 +27,8 @@ from meshwright.validation import (
     traffic,
     twofold,
 )
-from meshwright.validation.finding import Finding, Level
+from meshwright.validation.finding import Broken, Finding, Level
+from meshwright.validation.lines import Lines
 from meshwright.validation.mounted import gateway_pods
 from meshwright.validation.world import World, things
 
@@ -34,6 +36,7 @@ __all__ = ["RULES", "Validated", "validate"]
 
 RULES = (
     *routes.RULES,
+    *hosts.RULES,
     *taking.RULES,
     *shadowing.RULES,
     *leaving.RULES,
@@ -91,7 +94,7 @@ def validate(target: Target, env: Environment, session: Session | None = None) -
         refused, unasked = live.refused(session, own, skipped)
         said += [_refused(manifest, sentence) for manifest, sentence in refused]
     said += shapes.shaped(target, env, unasked, skipped)
-    said = [*_findings(world, {id(manifest) for manifest in own}), *said]
+    said = [*_findings(world, {id(manifest) for manifest in own}, Lines(target.project.root)), *said]
     said += analyzed.analyzed(target, env, session, own, beside, said, skipped)
     return Validated(len(own), tuple(said), tuple(dict.fromkeys(skipped)))
 
@@ -101,12 +104,12 @@ def _refused(manifest: Manifest, sentence: str) -> Finding:
     return Finding("refused", Level.ERROR, manifest.place, title, sentence, "The API server was asked by a dry run")
 
 
-def _findings(world: World, own: set[int]) -> tuple[Finding, ...]:
+def _findings(world: World, own: set[int], lines: Lines) -> tuple[Finding, ...]:
     for rule in RULES:
         for kind in world.hidden.intersection(rule.needs):
             world.skipped.append(f"the rule {rule.name}: it takes the right to list every {kind}")
     found = [
-        Finding(rule.name, rule.level, one.place, one.thing.title, one.sentence, one.hint or rule.says)
+        Finding(rule.name, rule.level, _place(one, lines), one.thing.title, one.sentence, one.hint or rule.says)
         for rule in RULES
         if not world.hidden.intersection(rule.needs)
         for one in rule.look(world)
@@ -114,6 +117,10 @@ def _findings(world: World, own: set[int]) -> tuple[Finding, ...]:
         if rule.others or id(one.thing.manifest) in own
     ]
     return tuple(dict.fromkeys(found))
+
+
+def _place(one: Broken, lines: Lines) -> str:
+    return lines.place(one.thing.manifest, ("spec", *one.path)) if one.place == one.thing.manifest.place else one.place
 
 
 def _own(target: Target, env: Environment, skipped: list[str]) -> list[Manifest]:

@@ -193,6 +193,41 @@ def test_what_is_too_large_for_the_api_server_is_refused_with_its_size(
         )
 
 
+KEY = (
+    "-----BEGIN EC PRIVATE KEY-----\nMHcCAQEEIKnDoNotShowThisKeyAtAll/123456789+abcdefg\n-----END EC PRIVATE KEY-----\n"
+)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        KEY,
+        KEY.replace("\n", "\r\n"),
+        base64.b64encode(KEY.encode()).decode(),
+        base64.b64encode(b"x" + KEY.encode()).decode(),
+        base64.b64encode(b"xx" + KEY.encode()).decode(),
+        f"AGE-SECRET-KEY-1{'Q' * 58}",
+    ],
+)
+def test_a_private_key_in_another_object_than_a_secret_is_refused_and_not_shown(root: Path, text: str) -> None:
+    write(root, "a.yaml", config("k", data={"k": text}))
+    error = refusal(root, "a.yaml")
+    assert error.message == "a.yaml:1: ConfigMap k has a private key in it, which is not shown here"
+    assert "DoNotShow" not in str(error)
+    part = {"stringData": {"k": text}}
+    write(root, "a.yaml", config("k", **part).replace("ConfigMap", "Secret"))
+    assert read(root, "a.yaml") == [("k", "a.yaml:1")]
+
+
+def test_words_around_a_private_key_are_none(root: Path) -> None:
+    write(
+        root,
+        "a.yaml",
+        config("k", data={"k": "sed '/BEGIN PRIVATE KEY-----/,/-----END PRIVATE KEY-----/d'\nage-keygen\n"}),
+    )
+    assert read(root, "a.yaml") == [("k", "a.yaml:1")]
+
+
 def test_three_megabytes_are_told_as_such(root: Path) -> None:
     write(root, "a.yaml", config("big", data={"k": "x" * 3 * MIB}))
     assert "ConfigMap big has 3.0 MiB" in refusal(root, "a.yaml").message

@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, model_serializer
 from pydantic.alias_generators import to_camel
 
 from meshwright.environment.base import Model
+from meshwright.environment.dnsnames import HOST, HOST_WORDS
 from meshwright.environment.vocabulary import LabelKey, LabelValue, Text, Words
 
 __all__ = [
@@ -35,8 +36,6 @@ __all__ = [
 
 _LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _NAME = rf"{_LABEL}(\.{_LABEL})*"
-_HOST = r"(\*|(\*\.)?[A-Za-z0-9_]([-A-Za-z0-9_]*[A-Za-z0-9_])?(\.[A-Za-z0-9_]([-A-Za-z0-9_]*[A-Za-z0-9_])?)*)"
-_HOST_WORDS = "such as reviews.shop.svc.cluster.local or *.example.com, without scheme, port and path"
 
 # Names of objects are RFC 1123 subdomains (Kubernetes: Object Names and IDs), those of namespaces labels.
 ObjectKey = Annotated[
@@ -45,15 +44,15 @@ ObjectKey = Annotated[
     Words("NAMESPACE/NAME of the object, such as shop/reviews"),
 ]
 ObjectName = Annotated[str, Field(pattern=rf"^{_NAME}$", max_length=253), Words("the name of an object")]
-Host = Annotated[str, Field(pattern=rf"^{_HOST}$", max_length=253), Words(f"a host, {_HOST_WORDS}")]
+Host = Annotated[str, Field(pattern=rf"^{HOST}$", max_length=253), Words(f"a host, {HOST_WORDS}")]
 GatewayHost = Annotated[
     str,
-    Field(pattern=rf"^(({_LABEL}|\.|\*)/)?{_HOST}$", max_length=317),
-    Words(f"a host, or NAMESPACE/HOST; the host {_HOST_WORDS}"),
+    Field(pattern=rf"^(({_LABEL}|\.|\*)/)?{HOST}$", max_length=317),
+    Words(f"a host, or NAMESPACE/HOST; the host {HOST_WORDS}"),
 ]
 SidecarHost = Annotated[
     str,
-    Field(pattern=rf"^({_LABEL}|\.|\*|~)/{_HOST}$", max_length=317),
+    Field(pattern=rf"^({_LABEL}|\.|\*|~)/{HOST}$", max_length=317),
     Words("NAMESPACE/HOST, where NAMESPACE may be . (its own), * (all) or ~ (none), and HOST may be *"),
 ]
 GatewayRef = Annotated[

@@ -217,21 +217,46 @@ def test_weights_of_a_manifest_which_no_type_has_looked_at(look: Look) -> None:
         manifest("VirtualService", "v", {"hosts": ["s"], "http": [{"route": destinations}]})
     )
     [found] = of(look("", text), "weights")
-    assert found.line == "m.yaml:2: error: VirtualService shop/v: the weights of http[0] add up to 80"
+    assert found.line == "m.yaml:11: error: VirtualService shop/v: the weights of http[0] add up to 80"
     assert found.as_json() == {
         "rule": "weights",
         "level": "error",
         "file": "m.yaml",
-        "line": 2,
+        "line": 11,
         "object": "VirtualService shop/v",
         "message": "the weights of http[0] add up to 80",
         "hint": "The weights of a route add up to 100",
     }
 
 
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("https://s.example.com", "Write s.example.com"),
+        ("s.shop.svc.cluster.local:80", "Write s.shop.svc.cluster.local"),
+        ("bücher.example.com", "Write xn--bcher-kva.example.com"),
+        ("s x", "A host is a name such as"),
+    ],
+)
+def test_a_host_of_a_manifest_that_is_none(look: Look, name: str, hint: str) -> None:
+    route = {"route": [{"destination": {"host": name}}]}
+    server = {"port": {"number": 80, "name": "http", "protocol": "HTTP"}, "hosts": ["*", f"./{name}"]}
+    wrong = [
+        manifest("VirtualService", "v", {"hosts": [name], "http": [route]}),
+        manifest("DestinationRule", "d", {"host": name}),
+        manifest("Gateway", "g", {"servers": [server if "://" not in name else {**server, "hosts": [name]}]}),
+    ]
+    found = look("", yaml.safe_dump_all(wrong))
+    said = [one for one in of(found, "no-host") if one.hint.startswith(hint)]
+    kinds = [one.object.partition(" ")[0] for one in said]
+    assert sorted(set(kinds)) == ["DestinationRule", "Gateway", "VirtualService"]
+    # It is not taken for a short one as well.
+    assert of(found, "host-short") == []
+
+
 def test_a_short_host_of_a_manifest_is_told_what_it_means(look: Look) -> None:
     [found] = of(look("", yaml.safe_dump(manifest("DestinationRule", "d", {"host": "s"}))), "host-short")
-    assert found.line == "m.yaml:1: warning: DestinationRule shop/d: s means s.shop.svc.cluster.local"
+    assert found.line == "m.yaml:7: warning: DestinationRule shop/d: s means s.shop.svc.cluster.local"
     assert of(look("destination_rules: {shop/d: {host: s}}"), "host-short") == []
 
 
@@ -382,7 +407,7 @@ def test_a_cluster_that_gives_no_answer_is_no_empty_one(look: Look) -> None:
 
 
 def test_every_rule_is_tried_and_told_on_the_page() -> None:
-    elsewhere = {"weights", "still-named", "host-short", "selector", "subset-of-nobody"}
+    elsewhere = {"weights", "still-named", "no-host", "host-short", "selector", "subset-of-nobody"}
     # tests/unit/validation/test_edges.py, test_validation_mounted.py
     elsewhere |= {"certificate-path", "host-split", "port-missing", "delegate-missing", "rule-without-host"}
     # tests/unit/validation/test_exposed.py
