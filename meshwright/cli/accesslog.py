@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import click
 
 from meshwright.cli.changing import change
-from meshwright.cli.common import environment_argument, json_option, opened, override_option, reason_option
+from meshwright.cli.common import environment_argument, json_option, override_option, reason_option
 from meshwright.cli.consent import ask
 from meshwright.cli.output import Output
+from meshwright.cli.rolling import change_all
+from meshwright.environment import members
 from meshwright.errors import Exit, MeshwrightError
 from meshwright.options import Options
+from meshwright.project import Project
 
 __all__ = ["command"]
 
@@ -61,8 +66,11 @@ def command(
         raise MeshwrightError(
             "--namespace and --workload NS/NAME say the namespace twice", hint="Leave one out", exit_code=Exit.USAGE
         )
-    project, loaded = opened(environment)
+    project = Project.find()
+    found = members(project, environment)
+    env = found[0].env
     options = Options(to=to, scope=workload or namespace, format=provider, reason=reason, override=override)
-    return change(
-        output, project, loaded, "accesslog", options, plan_only=plan_only, consent=lambda: ask(loaded.env, yes=yes)
-    )
+    consent = partial(ask, env, yes=yes, name=environment)
+    if len(found) > 1:
+        return change_all(output, project, found, "accesslog", options, plan_only=plan_only, consent=consent)
+    return change(output, project, found[0], "accesslog", options, plan_only=plan_only, consent=consent)

@@ -12,14 +12,16 @@ from meshwright.cli.common import (
     deploy_argument,
     environment_argument,
     json_option,
-    opened,
     override_option,
     reason_option,
 )
 from meshwright.cli.consent import ask
 from meshwright.cli.output import Output
+from meshwright.cli.rolling import change_all
+from meshwright.environment import Several, members
 from meshwright.errors import BadInput
 from meshwright.options import Options
+from meshwright.project import Project
 from meshwright.saved import Saved, parse
 
 __all__ = ["command"]
@@ -54,13 +56,28 @@ def command(
 ) -> int:
     """Plans, stops with 0 when there is nothing to do, else runs pyinfra with the digest that was approved.
 
-    A saved plan is an approval, also in a protected environment (DESIGN 4).
+    A saved plan is an approval, also in a protected environment (DESIGN 4), and of one cluster.
     """
     output = Output(as_json, "apply", environment)
     kept = _read(file, environment, deploy) if file else None
-    project, loaded = opened(environment)
+    project = Project.find()
+    found = members(project, environment)
     adopted = frozenset((*adopt, *(kept.adopt if kept else ())))
     options = Options(allow_recreate=allow_recreate, reason=reason, adopt=adopted, override=override)
+    loaded, *more = found
+    if more:
+        if kept:
+            raise Several(environment, [each.env.name for each in found])
+        return change_all(
+            output,
+            project,
+            found,
+            deploy,
+            options,
+            plan_only=plan_only,
+            consent=lambda: ask(loaded.env, yes=yes, name=environment),
+            checks=True,
+        )
     return change(
         output,
         project,

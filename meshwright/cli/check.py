@@ -5,14 +5,18 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
+from functools import partial
 
 import click
 
 from meshwright import check, checks
 from meshwright.check import Result, State
-from meshwright.cli.common import environment_argument, json_option, opened, targets
+from meshwright.cli.common import environment_argument, json_option, targets
 from meshwright.cli.output import Output
+from meshwright.cli.several import in_each
+from meshwright.environment import Loaded
 from meshwright.errors import Exit, MeshwrightError
+from meshwright.project import Project
 
 __all__ = ["closing", "command", "lines"]
 
@@ -36,11 +40,15 @@ _WIDEST_STATE = max(len(state) for state in State)
     help="Make only the checks of this group, and those that they need. May be given several times.",
 )
 def command(environment: str, as_json: bool, groups: tuple[str, ...]) -> int:
-    """Prints each result as it comes. Exits with 1 where a fatal check does not hold or could not be verified."""
+    """Exits with 1 where a fatal check does not hold or could not be verified."""
     output = Output(as_json, "check", environment)
-    project, loaded = opened(environment)
+    return in_each(output, environment, partial(_checked, groups=groups))
+
+
+def _checked(output: Output, project: Project, loaded: Loaded, groups: tuple[str, ...]) -> int:
+    """Prints each result as it comes."""
     results: list[Result] = []
-    with targets(project, loaded, quiet=as_json) as hosts:
+    with targets(project, loaded, quiet=output.json) as hosts:
         for target in hosts:
             group = ""
             for result in check.run(checks.chosen(groups), target, loaded.env):
@@ -50,7 +58,7 @@ def command(environment: str, as_json: bool, groups: tuple[str, ...]) -> int:
                     output.answer([group if len(hosts) == 1 else f"{group} on {target.name}"])
                 output.answer(lines(result))
     if not results:
-        raise MeshwrightError(f"0 checks apply to {environment}, so nothing is known to hold")
+        raise MeshwrightError(f"0 checks apply to {loaded.env.name}, so nothing is known to hold")
     counts = checks.counts(results)
     ok = not any(result.fatal for result in results)
     output.answer([closing(counts)])

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -57,14 +58,22 @@ def pyinfra(environment: str, deploy: str, data: Mapping[str, str]) -> list[str]
 
 
 def run_deploy(
-    project: Project, environment: str, deploy: str, data: Mapping[str, str], say: Callable[[str], None]
+    project: Project,
+    environment: str,
+    deploy: str,
+    data: Mapping[str, str],
+    say: Callable[[str], None],
+    *,
+    label: str = "",
+    stop: threading.Event | None = None,
 ) -> Done:
     """Runs `pyinfra -y` on a deploy in the project folder and follows its journal until it ends.
 
     What pyinfra prints goes to a log beside the journal, both in .meshwright/ENV/runs/; a failure that left no word in
     the journal is reported with the end of that log. What operations of pyinfra's own did, of which the journal knows
     nothing, is in the document that `pyinfra --json` ends with. Ctrl-C is passed on, and the child is given 20 s to
-    stop.
+    stop; `stop` does the same from another thread. With a `label`, which stands before each line, several may run at
+    once.
     """
     path = _new_run(project.of(environment) / "runs", deploy)
     log = path.with_suffix(".log")
@@ -84,8 +93,8 @@ def run_deploy(
             start_new_session=True,
         )
         try:
-            with progress() as shown:
-                code = _follow(child, path, done, shown)
+            with progress(label) as shown:
+                code = _follow(child, path, done, shown, stop)
                 said.seek(0)
                 document = said.read()
                 operations = _operations(document)
@@ -159,7 +168,9 @@ def _new_run(folder: Path, deploy: str) -> Path:
     return folder / f"{datetime.now():%Y%m%dT%H%M%S.%f}-{deploy}-{os.getpid()}.jsonl"
 
 
-def _follow(child: subprocess.Popen[bytes], path: Path, done: Done, shown: Progress) -> int:
+def _follow(
+    child: subprocess.Popen[bytes], path: Path, done: Done, shown: Progress, stop: threading.Event | None
+) -> int:
     offset = 0
     while True:
         code = child.poll()
@@ -168,6 +179,8 @@ def _follow(child: subprocess.Popen[bytes], path: Path, done: Done, shown: Progr
             offset = end
         if code is not None:
             return code
+        if stop is not None and stop.is_set():
+            raise KeyboardInterrupt
         time.sleep(_POLL)
 
 

@@ -12,13 +12,15 @@ from meshwright.errors import Exit, MeshwrightError, Refused
 __all__ = ["ask", "typed"]
 
 
-def ask(env: Environment, *, yes: bool) -> None:
-    """Asks y/N; in a protected environment for its name, whatever `yes` says.
+def ask(env: Environment, *, yes: bool, name: str = "") -> None:
+    """Asks y/N; in a protected environment for its name, whatever `yes` says. `name` is what is to be typed where it is
+    not one cluster that is changed.
 
     Raises Refused: the answer was no. MeshwrightError (64): nobody there to ask.
     """
     if env.protected:
-        typed(f"{env.name} is protected. Type its name to go on", env.name)
+        name = name or env.name
+        typed(f"{name} is protected. Type its name to go on", name)
         return
     if yes:
         return

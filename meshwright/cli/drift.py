@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import click
 
 from meshwright import deploy as deploys
-from meshwright.cli.common import deploy_argument, environment_argument, json_option, opened, targets
+from meshwright.cli.common import deploy_argument, environment_argument, json_option, targets
 from meshwright.cli.output import Output, coloured
+from meshwright.cli.several import in_each
 from meshwright.drift import Drift, Touched, of
+from meshwright.environment import Loaded
 from meshwright.errors import BadInput, Exit
+from meshwright.project import Project
 
 __all__ = ["command"]
 
@@ -31,14 +35,18 @@ _WIDEST = 120
 def command(environment: str, deploy: str, as_json: bool) -> int:
     """Compares what each step has applied last with what is there."""
     output = Output(as_json, "drift", environment)
-    project, loaded = opened(environment)
+    return in_each(output, environment, partial(_looked, deploy=deploy))
+
+
+def _looked(output: Output, project: Project, loaded: Loaded, deploy: str) -> int:
+    environment = loaded.env.name
     steps = deploys.load(project, deploy)
     if not any(step.compare for step in steps):
         raise BadInput(
             f"the deploy {deploy} applies no objects that could drift", hint=f"`meshwright drift {environment}`"
         )
     found: list[Drift] = []
-    with targets(project, loaded, quiet=as_json) as hosts:
+    with targets(project, loaded, quiet=output.json) as hosts:
         for target in hosts:
             found += of(target, loaded.env, steps)
     summary = _summary(found)

@@ -13,9 +13,12 @@ from meshwright import saved
 from meshwright.cli.common import adopt_option, deploy_argument, environment_argument, json_option, opened
 from meshwright.cli.output import Output, coloured
 from meshwright.cli.planned import Planned, planned
+from meshwright.cli.several import in_each
+from meshwright.environment import Loaded
 from meshwright.errors import BadInput, Exit, MeshwrightError
 from meshwright.options import Options
 from meshwright.plan import Plan, approval
+from meshwright.project import Project
 from meshwright.render import plan_lines, summary
 from meshwright.selection import only
 from meshwright.target import write_atomically
@@ -58,18 +61,22 @@ def command(
             hint="Leave out one of the two",
             exit_code=Exit.USAGE,
         )
-    output = Output(as_json, "plan", environment)
-    project, loaded = opened(environment)
-    made = planned(
-        project, loaded, deploy, Options(adopt=frozenset(adopt)), quiet=as_json, admit=False, saving=out is not None
-    )
-    plans = only(made.plans, names) if names else made.plans
+    options = Options(adopt=frozenset(adopt))
     if out:
-        _save(out, environment, deploy, made, adopt)
-    show(output, plans, whole=not names, digests=made.approved)
-    if out:
-        output.human(f"saved; `meshwright apply {environment} {deploy} --saved {shlex.quote(out)}` does exactly this")
-    return Exit.CHANGES if detailed_exitcode and any(not plan.empty for plan in plans) else Exit.OK
+        opened(environment)  # one cluster: a saved plan is of one
+
+    def look(output: Output, project: Project, loaded: Loaded) -> int:
+        made = planned(project, loaded, deploy, options, quiet=as_json, admit=False, saving=out is not None)
+        plans = only(made.plans, names) if names else made.plans
+        if out:
+            _save(out, environment, deploy, made, adopt)
+        show(output, plans, whole=not names, digests=made.approved)
+        if out:
+            said = f"meshwright apply {environment} {deploy} --saved {shlex.quote(out)}"
+            output.human(f"saved; `{said}` does exactly this")
+        return Exit.CHANGES if detailed_exitcode and any(not plan.empty for plan in plans) else Exit.OK
+
+    return in_each(Output(as_json, "plan", environment), environment, look)
 
 
 def _save(out: str, environment: str, deploy: str, made: Planned, adopt: Sequence[str]) -> None:

@@ -40,12 +40,21 @@ class Planned:
 
 
 def planned(
-    project: Project, loaded: Loaded, deploy: str, options: Options, *, quiet: bool, admit: bool, saving: bool = False
+    project: Project,
+    loaded: Loaded,
+    deploy: str,
+    options: Options,
+    *,
+    quiet: bool,
+    admit: bool,
+    saving: bool = False,
+    identify: bool = False,
 ) -> Planned:
     """Plans with the core, without pyinfra; deploys with stock operations through pyinfra's own dry run.
 
     With `admit`, what an apply would be refused for is in `refusals`. With `saving`, the plans are compared with a file
-    or go into one. Raises BadInput for that where parts of the plan are pyinfra's own.
+    or go into one. Raises BadInput for that where parts of the plan are pyinfra's own. With `identify` the cluster is
+    asked who it is.
     """
     if deploy.replace("-", "_") in deploys.STOCK:
         if saving:
@@ -63,7 +72,7 @@ def planned(
             plans = execution.preview()
             made.plans += plans
             made.approved[name] = approval(plans)
-            if saving and made.cluster is None:
+            if (saving or identify) and made.cluster is None:
                 made.cluster = _uid(target, loaded.env, steps)
             if admit:
                 try:

@@ -8,7 +8,7 @@ import click
 
 from meshwright.cli.common import environments_argument, json_option, targets
 from meshwright.cli.output import Output
-from meshwright.environment import load
+from meshwright.environment import Several, load, names
 from meshwright.errors import Exit, MeshwrightError
 from meshwright.project import Project
 from meshwright.target import write_atomically
@@ -37,11 +37,8 @@ def command(environments: tuple[str, ...], out: Path | None, as_json: bool, time
     if out is None and not as_json:
         raise click.UsageError("say where the page is to be written: --out report.html", click.get_current_context())
     project = Project.find()
-    for name in environments:
-        if name not in project.environments:
-            load(project, name)  # says what is wrong with the name
-    names = list(dict.fromkeys(environments)) or project.environments
-    if not names:
+    wanted = list(dict.fromkeys(one for name in environments for one in _clusters(project, name))) or names(project)
+    if not wanted:
         raise MeshwrightError("there are no environments", hint="One is inventory/NAME.py and group_data/NAME.yaml")
     if out is not None:
         _writable(out)
@@ -49,7 +46,7 @@ def command(environments: tuple[str, ...], out: Path | None, as_json: bool, time
     from meshwright.report import gathering, page
 
     at = now()
-    found = gathering.gather(project, names, lambda *of: targets(*of, quiet=True), timeout, at)
+    found = gathering.gather(project, wanted, lambda *of: targets(*of, quiet=True), timeout, at)
     if out is not None:
         text = page.rendered(found, at).encode()
         write_atomically(out, text, 0o644)
@@ -66,6 +63,18 @@ def command(environments: tuple[str, ...], out: Path | None, as_json: bool, time
         environments=[each.as_json() for each in found],
     )
     return Exit.OK if known else Exit.ERROR
+
+
+def _clusters(project: Project, name: str) -> list[str]:
+    """What is asked for by one name: an environment, or each of its clusters. Raises BadInput: there is none of it."""
+    known = names(project)
+    if name in known:
+        return [name]  # also one whose values cannot be used, which its part of the page says
+    try:
+        load(project, name)
+    except Several as several:
+        return list(several.names)
+    return [name]
 
 
 def _writable(out: Path) -> None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import partial
 
 import click
 
 from meshwright import cluster
-from meshwright.cli.common import environment_argument, json_option, opened, targets
+from meshwright.cli.common import environment_argument, json_option, targets
 from meshwright.cli.output import Output
-from meshwright.environment import BadValues
+from meshwright.cli.several import in_each
+from meshwright.environment import BadValues, Loaded
 from meshwright.errors import Exit, MeshwrightError
+from meshwright.project import Project
 
 __all__ = ["command"]
 
@@ -28,19 +31,22 @@ _MOST = 20
 @json_option
 def command(environment: str, live: bool, as_json: bool) -> int:
     """Prints every finding; an error makes the exit code 65, a warning does not."""
-    from meshwright.validation import RULES, Level, validate
-
     output = Output(as_json, "validate", environment)
     try:
-        project, loaded = opened(environment)
+        return in_each(output, environment, partial(_validated, live=live))
     except BadValues as wrong:
         return _values(output, wrong)
-    with targets(project, loaded, quiet=as_json) as hosts:
+
+
+def _validated(output: Output, project: Project, loaded: Loaded, *, live: bool) -> int:
+    from meshwright.validation import RULES, Level, validate
+
+    with targets(project, loaded, quiet=output.json) as hosts:
         session = cluster.session(hosts[0], loaded.env) if live else None
         if live and session is None:
             raise MeshwrightError(
                 cluster.no_session(hosts[0], loaded.env),
-                hint=f"`meshwright apply {environment} cluster` brings it up; without --cluster none is needed",
+                hint=f"`meshwright apply {loaded.env.name} cluster` brings it up; without --cluster none is needed",
             )
         found = validate(hosts[0], loaded.env, session)
     count: Counter[str] = Counter()

@@ -8,9 +8,11 @@ from typing import Any
 
 import click
 
-from meshwright.cli.common import environment_argument, json_option, opened
+from meshwright.cli.common import environment_argument, json_option
 from meshwright.cli.output import Output, table
+from meshwright.environment import members
 from meshwright.errors import Exit
+from meshwright.project import Project
 from meshwright.windows import gate, words
 from meshwright.windows.calendar import Calendar, Opening, State
 from meshwright.wording import utc
@@ -32,7 +34,7 @@ _NEVER = "-"
 def command(environment: str, as_json: bool, limit: int) -> int:
     """Reads the values alone: no host and no cluster is asked."""
     output = Output(as_json, "windows", environment)
-    _, loaded = opened(environment)
+    loaded = members(Project.find(), environment)[0]  # the windows of all its clusters are the same
     at = gate.now()
     if loaded.env.windows is None:
         output.answer([f"{environment} has no windows: it may be changed at any time"])

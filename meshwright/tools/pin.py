@@ -100,7 +100,7 @@ def wanted_by_project(catalog: Catalog, project: Project) -> list[tuple[str, str
     from meshwright import environment
 
     wishes = dict.fromkeys(
-        wish for name in project.environments for wish in wanted(environment.load(project, name).env).items()
+        wish for name in environment.names(project) for wish in wanted(environment.load(project, name).env).items()
     )
     return [
         (tool, version)

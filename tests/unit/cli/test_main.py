@@ -99,7 +99,7 @@ def test_how_failures_end(
         raise error
 
     fill(project, "")
-    monkeypatch.setattr("meshwright.cli.plan.opened", fail)
+    monkeypatch.setattr("meshwright.cli.plan.planned", fail)
     ended = meshwright("plan", "lab")
     assert (ended.code, ended.err.strip()) == (code, said)
 
