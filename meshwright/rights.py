@@ -240,7 +240,11 @@ def _gateways(env: Environment) -> tuple[str, ...]:
 def _certs(env: Environment) -> list[Right]:
     at = env.istio.namespace
     secrets = ("cacerts", "istio-ca-secret", STANDBY)
+    # Remote secrets have any name, and a right to list cannot be limited to a label.
+    several = env.name != env.environment
+    remote = [Right("who is in the mesh: remote secrets", "", ("secrets",), ("list",), at)] if several else []
     return [
+        *remote,
         Right("the CA's keys", "", ("secrets",), ("get", "update", "patch", "delete"), at, secrets),
         Right("the CA's keys", "", ("secrets",), ("create",), at),
         Right("the nudge that makes kubelets and agents look at once", "", ("pods",), ("patch",)),

@@ -30,7 +30,7 @@ _MESH = "mesh of"
 @dataclass(frozen=True)
 class Cluster:
     """One cluster of the mesh: its environment's name (ENV/CLUSTER), what leads to it, and whom its remote secrets lead
-    to (None: these may not be listed)."""
+    to (None: these may not be listed, in an environment of one cluster)."""
 
     target: Target
     env: Environment
@@ -73,7 +73,10 @@ def of(target: Target, env: Environment) -> Mesh | None:
         session = cluster.session(target, env)
         if session is None:
             return None
-        own = Cluster(target, env, session, _remotes(session, env))
+        try:
+            own = Cluster(target, env, session, _remotes(session, env))
+        except Forbidden:
+            return Mesh((Cluster(target, env, session, None),))
         return Mesh((own,), tuple((own, each) for each in own.remotes or ()))
     there = list(_opened(target, env))
     known = {each.name: _known(each) for each in there}
@@ -120,11 +123,15 @@ def _close(target: Target) -> None:
     target.close()
 
 
-def _remotes(session: Session, env: Environment) -> tuple[Remote, ...] | None:
+def _remotes(session: Session, env: Environment) -> tuple[Remote, ...]:
     try:
         return tuple(remote.read(session, env.istio.namespace))
-    except Forbidden:
-        return None
+    except Forbidden as error:
+        raise Forbidden(
+            f"{env.name} may not be asked for its remote secrets, so it is not known who is in its mesh: "
+            f"{error.message}",
+            hint=f"`meshwright access {env.name} --role certs` prints the role that may list them",
+        ) from None
 
 
 def _known(each: Cluster) -> Known:

@@ -11,6 +11,7 @@ from typing import Any
 
 import certmesh
 import pytest
+from clock import Clock
 from fakes import environment
 from pki import Signed, b64, make, plugged, secret
 
@@ -82,9 +83,10 @@ def remote_secret(name: str, cluster: str, text: str) -> dict[str, Any]:
     return made
 
 
-def made(monkeypatch: pytest.MonkeyPatch, host: Any, names: tuple[str, ...] = ("east", "west")) -> Clusters:
+def made(monkeypatch: pytest.MonkeyPatch, host: Any, prefix: str = "prod") -> Clusters:
     """A mesh on one plugged-in root with an intermediate for each cluster; each knows all others by remote secrets, and
     the folder `ca` of the project has new files for each."""
+    names = ("east", "west")
     old, new = make("Old"), make("New")
     worlds: dict[str, certmesh.World] = {}
     edges: dict[int, dict[str, Any]] = {}
@@ -95,7 +97,7 @@ def made(monkeypatch: pytest.MonkeyPatch, host: Any, names: tuple[str, ...] = ("
         world = certmesh.made(monkeypatch)
         session = world.session
         edges[id(session)] = {attribute: getattr(module, attribute) for module, attribute in _EDGES}
-        worlds[name], envs[name] = world, environment(f"prod/{name}")
+        worlds[name], envs[name] = world, environment(f"{prefix}/{name}")
         world.env = envs[name]
         del session.objects["v1", "Secret", "istio-system", "istio-ca-secret"]
         session.put(plugged(signers[name], old))
@@ -182,7 +184,8 @@ def _following(monkeypatch: pytest.MonkeyPatch, found: Clusters) -> None:
     def mover(session: Any, env: Any, change: Any, say: Any) -> Any:
         world = found.worlds[env.name.rpartition("/")[2]]
 
-        def follow(_seconds: float) -> None:
+        def follow(seconds: float) -> None:
+            clock.sleep(seconds)
             report, _ = moved.look()
             authority = report.seen.authority
             if report.ok or authority is None:
@@ -193,7 +196,8 @@ def _following(monkeypatch: pytest.MonkeyPatch, found: Clusters) -> None:
                 known[ca.root] = Signed(ca.root, key)  # type: ignore[arg-type]
             world.converge(*(known[root] for root in dict.fromkeys(authority.ordered)), signer=known[authority.signer])
 
-        moved = real(session, env, change, say, Pace(patience=2, apart=0, every=0), sleep=follow)
+        clock = Clock()
+        moved = real(session, env, change, say, Pace(patience=5, apart=0, every=0), clock=clock, sleep=follow)
         return moved
 
     monkeypatch.setattr(transition, "Mover", mover)

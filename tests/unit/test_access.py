@@ -58,6 +58,13 @@ def test_nobody_but_certs_reads_secrets_and_certs_only_those_of_the_ca() -> None
     assert {ask.namespace for ask in found} == {"istio-system"}
 
 
+def test_in_an_environment_of_several_clusters_certs_finds_out_who_is_in_the_mesh() -> None:
+    for name, listing in (("prod", set()), ("prod/east", {("list", "istio-system")})):
+        wanted = rights.of_role(Role.CERTS, environment(name), ())
+        found = [ask for ask in access.asks(wanted) if ask.resource == "secrets" and ask.verb == "list"]
+        assert {(ask.verb, ask.namespace) for ask in found} == listing
+
+
 def test_the_installation_alone_needs_what_makes_it_powerful() -> None:
     without = asked(Role.APPLY, ("namespaces", "resources"))
     assert not any(
