@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import click
 
 from meshwright.cli.changing import change
@@ -15,8 +17,11 @@ from meshwright.cli.common import (
 )
 from meshwright.cli.consent import ask
 from meshwright.cli.output import Output
+from meshwright.cli.rolling import change_all
+from meshwright.environment import members
 from meshwright.errors import Exit
 from meshwright.options import Options
+from meshwright.project import Project
 from meshwright.render import summary
 
 __all__ = ["rollback", "transition"]
@@ -128,7 +133,10 @@ def rollback(
 
 
 def _change(output: Output, environment: str, deploy: str, options: Options, plan_only: bool, yes: bool) -> int:
-    project, loaded = opened(environment)
-    return change(
-        output, project, loaded, deploy, options, plan_only=plan_only, consent=lambda: ask(loaded.env, yes=yes)
-    )
+    """Of several clusters, the plan of the first one of a mesh is that of all in it, and the others have none."""
+    project = Project.find()
+    found = members(project, environment)
+    consent = partial(ask, found[0].env, yes=yes, name=environment)
+    if len(found) > 1:
+        return change_all(output, project, found, deploy, options, plan_only=plan_only, consent=consent)
+    return change(output, project, found[0], deploy, options, plan_only=plan_only, consent=consent)
