@@ -1,22 +1,20 @@
-"""Addons on a real mesh: brought up, asked, proven by a request, on domains with each kind of authentication, one whose
-image cannot be pulled, and gone again (#8)."""
+"""Addons on a real mesh: brought up, asked, proven by a request, on ports of this machine, on domains with each kind of
+authentication, one whose image cannot be pulled, and gone again (#8)."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
 import json
-import os
 import re
-import shutil
 import ssl
-import subprocess
 import time
 
+import browser
 import pki
 import pytest
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from exposing import DEADLINE, DISK, ISSUER, LOKI, Issuer, Values, addresses, dashboard, page, sample, until
+from outside import Example, Outside
 
 from meshwright import ingress
 from meshwright.addons import exposure, knocking
@@ -26,53 +24,22 @@ from meshwright.project import Project
 
 SECRET = "addons-e2e"
 DOMAIN = "addons.example.com"
-ISSUER = "https://issuer.example.com"
 USER, PASSWORD = "operator", "long and random"
-DEADLINE = 120
-
-
-def _b64(raw):
-    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
-
-
-class Issuer:
-    """Somebody who signs tokens."""
-
-    def __init__(self):
-        self.key = rsa.generate_private_key(65537, 2048)
-
-    @property
-    def jwks(self):
-        numbers = self.key.public_key().public_numbers()
-        n, e = (_b64(number.to_bytes((number.bit_length() + 7) // 8, "big")) for number in (numbers.n, numbers.e))
-        return json.dumps({"keys": [{"kty": "RSA", "alg": "RS256", "kid": "one", "n": n, "e": e}]})
-
-    def token(self):
-        head = _b64(json.dumps({"alg": "RS256", "kid": "one"}).encode())
-        body = _b64(json.dumps({"iss": ISSUER, "sub": "operator", "exp": int(time.time()) + 3600}).encode())
-        signature = self.key.sign(f"{head}.{body}".encode(), padding.PKCS1v15(), hashes.SHA256())
-        return f"{head}.{body}.{_b64(signature)}"
-
-
-class Values:
-    """The values of the lab, changed for a while."""
-
-    def __init__(self, driver):
-        self.file = driver.root / "group_data" / "lab.yaml"
-        self.before = self.file.read_text()
-
-    def addons(self, text):
-        kept = self.before[: self.before.index("\naddons:\n")]
-        self.file.write_text(f"{kept}\naddons:\n{text}")
-
-    def back(self):
-        self.file.write_text(self.before)
-
-
-def sample(driver):
-    """The lab's own addons, as a mapping's text by name."""
-    text = (driver.root / "group_data" / "lab.yaml").read_text().partition("\naddons:\n")[2]
-    return {found[1]: found[0] for found in re.finditer(r"(?m)^  (\w+):\n(?:    .*\n?)+", text)}
+WIDE = {
+    "apiVersion": "networking.istio.io/v1",
+    "kind": "Gateway",
+    "metadata": {"name": "wide", "namespace": "istio-system"},
+    "spec": {
+        "selector": {"istio": "ingressgateway"},
+        "servers": [
+            {
+                "hosts": [f"*.{DOMAIN}"],
+                "port": {"number": 443, "name": "https", "protocol": "HTTPS"},
+                "tls": {"mode": "SIMPLE", "credentialName": SECRET},
+            }
+        ],
+    },
+}
 
 
 def apply(lab, deploy="addons", code=0):
@@ -83,16 +50,18 @@ def apply(lab, deploy="addons", code=0):
 
 @pytest.fixture(scope="module")
 def addons(lab):
-    """The lab with its addons."""
+    """The lab with its addons, and Loki beside them."""
     values = Values(lab.driver)
+    values.addons("".join([*sample(lab.driver).values(), LOKI]))
+    lab.session.apply(DISK)
     yield apply(lab)
     values.back()
-    for ref in (("v1", "Secret", SECRET, "istio-system"),):
-        lab.session.delete(*ref)
+    lab.session.delete("v1", "Secret", SECRET, "istio-system")
+    lab.session.delete("v1", "PersistentVolume", DISK["metadata"]["name"])
 
 
 def test_the_addons_of_the_lab_come_up_and_the_second_plan_is_empty(lab, addons):
-    assert "3 checks hold" in addons.out + addons.err
+    assert "4 checks hold" in addons.out + addons.err
     plan = lab.driver.meshwright("plan", "lab", "addons", "--detailed-exitcode")
     assert plan.code == 0, plan.out + plan.err
     answers = lab.driver.meshwright("check", "lab", "--group", "addons", "--json").document
@@ -102,6 +71,7 @@ def test_the_addons_of_the_lab_come_up_and_the_second_plan_is_empty(lab, addons)
     assert "stand-in" not in details["addon-prometheus"]
     assert details["addon-grafana"] == "7 dashboards (a stand-in)"
     assert "(a stand-in)" in details["addon-kiali"]
+    assert details["addon-loki"] == "0 labels (a stand-in)"
 
 
 def test_site_leaves_addons_alone(lab, addons):
@@ -122,6 +92,69 @@ def test_one_request_is_followed_to_its_metric_and_its_edge(lab, addons):
     assert "only a stand-in for Kiali" in called
     assert answers["telemetry-unwatched"]["state"] == "not verified"
     assert "a trace, because Jaeger is off" in answers["telemetry-unwatched"]["detail"]
+
+
+RULE = """\
+resources:
+  destination_rules:
+    bookinfo/reviews:
+      host: reviews
+      subsets:
+        - {name: v1, labels: {version: v1}}
+"""
+SECOND = "        - {name: v2, labels: {version: v2}}\n"
+
+
+def test_a_plan_that_takes_a_subset_away_names_who_calls(lab, addons):
+    example = Example(lab, "called")
+    called = (
+        "bookinfo/reviews, of which something goes away, was called in the last five minutes by "
+        "bookinfo/productpage-v1 (by a stand-in for Kiali)"
+    )
+    try:
+        example.has(RULE + SECOND)
+        example.values.write_text(example.base + RULE + "addons: {kiali: {}}\n")
+
+        def noted():
+            # The graph is made of what Prometheus collects every quarter of a minute.
+            Outside(lab).get("bookinfo.example.com", "/productpage")
+            return called in example.plan().out
+
+        until(noted)
+    finally:
+        example.clean()
+
+
+def test_dashboards_answer_on_ports_of_this_machine_and_find_pods_that_moved(lab, addons):
+    with dashboard(lab, "grafana", "prometheus") as printed:
+        found = addresses(printed)
+        assert set(found) == {"grafana", "prometheus"}
+        assert all(url.startswith("http://127.0.0.1:") for url in found.values())
+        assert "Grafana (a stand-in)" in page(found["grafana"])
+        assert '"success"' in page(f"{found['prometheus']}api/v1/query?query=up")
+        [pod] = lab.session.list("v1", "Pod", "istio-system", labels="app.kubernetes.io/name=grafana")
+        lab.session.delete("v1", "Pod", pod["metadata"]["name"], "istio-system")
+        until(
+            lambda: "Grafana (a stand-in)" in page(found["grafana"]) and any("now at pod" in line for line in printed)
+        )
+        port = re.search(r":(\d+)/", found["grafana"])[1]
+        taken = lab.driver.meshwright("dashboard", "lab", "kiali", "--port", port)
+        assert taken.code == 65
+        assert f"port {port} of 127.0.0.1 is in use" in taken.err
+    assert page(found["grafana"]) == ""
+
+
+def test_dashboards_of_other_addresses_names_and_addresses_alone(lab, addons):
+    with dashboard(lab, "kiali", "--address", "0.0.0.0") as printed:
+        assert any("warning: whoever reaches 0.0.0.0 can use these pages without a password" in one for one in printed)
+        [url] = addresses(printed).values()
+        assert "Kiali (a stand-in)" in page(url.replace("0.0.0.0", "127.0.0.1"))
+    alone = lab.driver.meshwright("dashboard", "lab", "kiali", "grafana", "--url-only")
+    assert alone.code == 0, alone.err
+    assert alone.out == "kiali: http://127.0.0.1:20001/kiali/\ngrafana: http://127.0.0.1:3000/\n"
+    unknown = lab.driver.meshwright("dashboard", "lab", "kialli")
+    assert unknown.code == 65
+    assert "there is no addon 'kialli'; the nearest is kiali" in unknown.err
 
 
 @pytest.fixture(scope="module")
@@ -200,42 +233,32 @@ def test_exposed_addons_let_in_who_has_credentials_and_nobody_else(lab, exposed)
 
 
 def test_exposures_leave_no_password_in_a_plan_and_nothing_to_do(lab, exposed):
-    plan = lab.driver.meshwright("plan", "lab", "addons", "--detailed-exitcode")
+    lab.session.create(WIDE)
+    try:
+        plan = lab.driver.meshwright("plan", "lab", "addons", "--detailed-exitcode")
+        found = lab.driver.meshwright("validate", "lab", "--cluster", "--json").document["findings"]
+    finally:
+        lab.session.delete(WIDE["apiVersion"], "Gateway", "wide", "istio-system")
     assert plan.code == 0, plan.out + plan.err
     assert "{SHA}" not in exposed[3].out + exposed[3].err
-
-
-def _chromium():
-    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if found is None:
-        if os.environ.get("CI"):
-            pytest.fail("there is no chromium, which .ci/run installs")
-        pytest.skip("there is no chromium: apt-get install chromium")
-    return found
+    said = f"the domain kiali.{DOMAIN} of addons.kiali overlaps *.{DOMAIN} of Gateway istio-system/wide at port 443"
+    assert said in plan.out
+    assert said in [one["message"] for one in found if one["rule"] == "domain-overlaps"]
+    alone = lab.driver.meshwright("dashboard", "lab", "kiali", "--url-only")
+    assert alone.out.startswith(f"https://kiali.{DOMAIN}:")
 
 
 def test_a_browser_opens_an_exposed_addon_with_a_password_and_not_without(lab, exposed, tmp_path):
-    browser, env = _chromium(), exposed[0]
-    address = ingress.address(lab.target, env)
-    host = f"kiali.{DOMAIN}"
+    address, host = ingress.address(lab.target, exposed[0]), f"kiali.{DOMAIN}"
+    switches = ["--ignore-certificate-errors", "--no-proxy-server", f"--host-resolver-rules=MAP {host} {address.host}"]
+    with browser.opened(tmp_path, *switches) as chromium:
 
-    def page(who):
-        command = [
-            browser,
-            "--headless=new",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--disable-dev-shm-usage",
-            "--no-first-run",
-        ]
-        command += ["--ignore-certificate-errors", f"--user-data-dir={tmp_path / 'profile'}"]
-        command += [f"--host-resolver-rules=MAP {host} {address.host}", "--no-proxy-server", "--timeout=60000"]
-        url = f"https://{who}{host}:{address.secure_port}/kiali/"
-        done = subprocess.run([*command, "--dump-dom", url], capture_output=True, text=True, timeout=300)
-        return done.stdout
+        def shown(who):
+            chromium.open(f"https://{who}{host}:{address.secure_port}/kiali/", 1200, "light")
+            return chromium.value("document.documentElement.outerHTML")
 
-    assert "Kiali (a stand-in)" not in page("")
-    assert "<h1>Kiali (a stand-in)</h1>" in page(f"{USER}:{PASSWORD.replace(' ', '%20')}@")
+        assert "Kiali (a stand-in)" not in shown("")
+        assert "<h1>Kiali (a stand-in)</h1>" in shown(f"{USER}:{PASSWORD.replace(' ', '%20')}@")
 
 
 def test_an_image_that_cannot_be_pulled_is_named_and_the_rest_goes_on(lab, addons):
@@ -258,11 +281,13 @@ def test_off_means_gone(lab, addons):
     values.addons("  prometheus: {enabled: false}\n")
     try:
         apply(lab)
-        ours = re.compile(r"(addon-|addons-lab|prometheus|grafana|kiali|istio-(services-)?grafana)")
+        ours = re.compile(r"(addon-|addons-lab|prometheus|grafana|kiali|loki|storage-loki|istio-(services-)?grafana)")
         left = [
             f"{kind} {obj['metadata']['name']}"
             for api, kind in (
                 ("apps/v1", "Deployment"),
+                ("apps/v1", "StatefulSet"),
+                ("v1", "PersistentVolumeClaim"),
                 ("v1", "Service"),
                 ("v1", "ConfigMap"),
                 ("v1", "ServiceAccount"),
