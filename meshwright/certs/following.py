@@ -21,7 +21,8 @@ from meshwright.windows.words import rough
 
 __all__ = ["Follower"]
 
-# How long one that is told of new roots may take for that before its workload is restarted as well.
+# So long none of those that are told of new roots may follow before what keeps the others is restarted as well: on a
+# busy machine they take their time, and a restart is not free.
 _TOLD = 20.0
 # Between looks while hours are waited for, in seconds.
 _SLOWLY = 30.0
@@ -53,11 +54,7 @@ class Follower:
             self._wait(report)
 
     def _restart(self, report: Report) -> None:
-        quick = replace(self.pace, apart=0, patience=min(_TOLD, self.pace.patience))
-        try:
-            report = self.hold(lambda: _without(self.look(), _slow), quick).report
-        except Unverified:
-            report, _ = self.look()
+        report = self._told(report)
         names = modes.lagging(report)
         behind = [proxy for proxy in report.seen.mesh.proxies if str(proxy) in names]
         if not behind:
@@ -74,6 +71,19 @@ class Follower:
         used = report.seen.authority.used if report.seen.authority else None
         mark = f"{self.step}-{used.version if used else ''}"
         Restarter(self.session, self.timeout, self.say, self.clock, self.sleep).restart(found, mark)
+
+    def _told(self, report: Report) -> Report:
+        """Waits for those that are told of new roots, as long as some of them follow; the last look."""
+        quick = replace(self.pace, apart=0, patience=min(_TOLD, self.pace.patience))
+        behind = modes.lagging(report) - _slow(report)
+        while True:
+            try:
+                return self.hold(lambda: _without(self.look(), _slow), quick).report
+            except Unverified:
+                report, _ = self.look()
+            before, behind = behind, modes.lagging(report) - _slow(report)
+            if not behind < before:
+                return report
 
     def _wait(self, report: Report) -> None:
         """Until the last of the slow has asked for its next certificate; whoever looks meanwhile may stop the run."""

@@ -135,6 +135,25 @@ def test_one_that_is_told_but_does_not_follow_is_restarted_too(mesh: Slow) -> No
     assert mesh.world.dumps[name] == mesh.after[name]
 
 
+def test_those_that_are_told_are_waited_for_as_long_as_some_of_them_follow(
+    mesh: Slow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody is restarted only because the machine is busy."""
+    for name in SLOW:
+        pod = mesh.world.session.objects["v1", "Pod", *name.split("/")]
+        pod["spec"]["initContainers"][0]["env"] = [{"name": "PROXY_CONFIG_XDS_AGENT", "value": "true"}]
+
+    def sleep(seconds: float) -> None:
+        mesh.now += seconds
+        for number, name in enumerate(SLOW):
+            if mesh.now >= 15 + 18 * number:
+                mesh.world.dumps[name] = mesh.after[name]
+
+    monkeypatch.setattr(mesh, "sleep", sleep)
+    assert mesh.follow(Mode.RESTART) == []
+    assert 33 <= mesh.now < 40
+
+
 def test_what_cannot_be_restarted_is_named(mesh: Slow) -> None:
     mesh.world.session.objects["apps/v1", "Deployment", "bookinfo", "ratings-v1"]["spec"]["paused"] = True
     assert mesh.follow(Mode.RESTART) == ["details-v1"]
