@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.x509.oid import NameOID
-from outside import Example, Outside, settled
+from outside import Example, Outside, ask_from, settled
 
 from meshwright import envoys
 
@@ -98,6 +98,93 @@ resources:
     for client in (None, strangers):
         with pytest.raises((ssl.SSLError, ConnectionError)):
             outside.get(*words, scheme="https", client=client)
+
+
+def test_a_certificate_in_files_of_the_gateways_pods_is_served(example, outside, lab):
+    """Istio's gateway mounts the Secret istio-ingressgateway-certs, where there is one."""
+    folder, at = example.lab.driver.root / "tls", "/etc/istio/ingressgateway-certs"
+    folder.mkdir(exist_ok=True)
+    pair(folder, HOST)
+    ours = pair(folder, "client.example.com")
+    example.has(f"""\
+resources:
+  gateways:
+    bookinfo/fields:
+      servers:
+        - port: {{number: 443, name: https, protocol: HTTPS}}
+          hosts: [{HOST}]
+          tls: {{mode: MUTUAL, serverCertificate: {at}/tls.crt, privateKey: {at}/tls.key, caCertificates: {at}/ca.crt}}
+  credentials:
+    istio-system/istio-ingressgateway-certs:
+      {{kind: reference, certificate: {{file: tls/{HOST}.crt}}, key: {{file: tls/{HOST}.key}},
+       ca: {{file: tls/client.example.com.crt}}}}
+  virtual_services:
+    bookinfo/fields:
+      hosts: [{HOST}]
+      gateways: [fields]
+      http: [{{route: [{{destination: {{host: details}}}}]}}]
+""")
+    # A change of the pod makes its kubelet look at volumes at once, and not in a minute.
+    for pod in lab.session.list("v1", "Pod", "istio-system", labels="istio=ingressgateway"):
+        body = {"metadata": {"annotations": {"e2e-looked": str(time.time())}}}
+        lab.session.patch("v1", "Pod", pod["metadata"]["name"], "istio-system", body=body)
+    words = HOST, "/details/0"
+    answer = outside.until(lambda a: a.status == 200, *words, scheme="https", client=ours)
+    assert answer.status == 200
+    assert answer.certificate.strip() == (folder / f"{HOST}.crt").read_text().strip()
+    with pytest.raises((ssl.SSLError, ConnectionError)):
+        outside.get(*words, scheme="https")
+
+
+def test_a_telemetry_says_which_requests_are_logged(example, outside, lab):
+    example.has(
+        GATEWAY
+        + f"""\
+  virtual_services:
+    bookinfo/fields:
+      hosts: [{HOST}]
+      gateways: [fields]
+      http: [{{route: [{{destination: {{host: details}}}}]}}]
+  telemetries:
+    istio-system/fields:
+      selector: {{matchLabels: {{istio: ingressgateway}}}}
+      accessLogging: [{{providers: [{{name: envoy}}], filter: {{expression: "response.code >= 400"}}}}]
+"""
+    )
+    [gateway] = lab.session.list("v1", "Pod", "istio-system", labels="istio=ingressgateway")
+    at, mark = f"/api/v1/namespaces/istio-system/pods/{gateway['metadata']['name']}/log", time.monotonic_ns()
+
+    def logged():
+        asked = [outside.get(HOST, f"{path}?{mark}").status for path in ("/details/0", "/missing")]
+        assert asked == [200, 404]
+        found = lab.session.get_raw(f"{at}?container=istio-proxy&sinceSeconds=600").decode()
+        return f"GET /missing?{mark}" in found, f"GET /details/0?{mark}" in found
+
+    assert outside.until(lambda a: a.status == 200, HOST, "/details/0").status == 200
+    assert settled(logged, (True, False)) == (True, False)
+
+
+def test_a_sidecar_limits_what_pods_know(example, lab):
+    """A Service of another namespace, which productpage reaches until it is told not to know it."""
+    there, cluster = "http://istio-ingressgateway.istio-system/", "outbound|80||istio-ingressgateway.istio-system"
+    near = "http://details.bookinfo:9080/details/0"
+
+    def seen():
+        [proxy] = [one for one in envoys.proxies(lab.session) if one.labels.get("app") == "productpage"]
+        known = f"{cluster}.svc.cluster.local::" in envoys.ask(lab.session, proxy, "/clusters").decode()
+        return ask_from(lab, "bookinfo", "productpage", there), known
+
+    assert settled(seen, ("404", True)) == ("404", True)
+    example.has("""\
+resources:
+  sidecars:
+    bookinfo/fields:
+      workloadSelector: {labels: {app: productpage}}
+      outboundTrafficPolicy: {mode: REGISTRY_ONLY}
+      egress: [{hosts: ["./*"]}]
+""")
+    assert settled(seen, ("no connection", False)) == ("no connection", False)
+    assert ask_from(lab, "bookinfo", "productpage", near) == "200 bookinfo"
 
 
 def test_a_timeout_ends_a_request_that_takes_longer(example, outside):
