@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any, TypeVar
 
 import click
 from click.shell_completion import CompletionItem
 
 from meshwright import deploy
-from meshwright.environment import Loaded, load, names
+from meshwright.environment import Environment, Loaded, load, names
 from meshwright.environment.model import Host
 from meshwright.errors import MeshwrightError
 from meshwright.project import Project
@@ -26,6 +26,7 @@ __all__ = [
     "opened",
     "optional_environment_argument",
     "override_option",
+    "places",
     "reason_option",
     "targets",
 ]
@@ -110,6 +111,15 @@ def _target(host: Host, project: Project) -> Target:
     from meshwright.ssh import connect
 
     return connect(host, project)
+
+
+@contextmanager
+def places(
+    project: Project, members: Sequence[Loaded], *, quiet: bool = False
+) -> Iterator[list[tuple[Environment, list[Target]]]]:
+    """Each of several clusters with its hosts, connected; closed at the end."""
+    with ExitStack() as stack:
+        yield [(loaded.env, stack.enter_context(targets(project, loaded, quiet=quiet))) for loaded in members]
 
 
 @contextmanager

@@ -19,8 +19,8 @@ _HEAD = ("environment", "release", "since (UTC)", "verified", "drift", "window",
 @click.command(
     "environments",
     help="Show all environments, each cluster of one that has several: the release that was applied last (a star: the "
-    "files hold another one by now), since when, whether its checks held, drift, the next window, days left of the root, "
-    "and how the cluster stands.",
+    "files hold another one by now), since when, whether its checks held, drift, the next window, days left of the "
+    "root, and how the cluster stands.",
     epilog="Example: meshwright environments --timeout 5",
 )
 @json_option

@@ -10,12 +10,12 @@ import click
 
 from meshwright import deploy as deploys
 from meshwright import lock, release
-from meshwright.cli.common import json_option, opened, override_option, reason_option, targets
+from meshwright.cli.common import json_option, override_option, places, reason_option, targets
 from meshwright.cli.consent import ask
+from meshwright.cli.deploying import Plans, plans_of
 from meshwright.cli.output import Output, coloured, table
-from meshwright.cli.planned import Planned, planned
 from meshwright.cli.promoting import DEPLOY, Ended, back, carry_out, settle, way_back
-from meshwright.environment import Loaded, load
+from meshwright.environment import Loaded, members
 from meshwright.errors import BadInput, Exit, MeshwrightError, Refused
 from meshwright.options import Options
 from meshwright.project import Project
@@ -95,8 +95,9 @@ def command(
     )
     if first == second:
         raise BadInput(f"{first} cannot be promoted to itself", hint=f"An earlier one: meshwright rollback {first}")
-    project, origin = opened(first)
-    load(project, second)
+    project = Project.find()
+    origin = _whole(project, first)
+    _whole(project, second)
     if typed.plan_only:
         return _promote(output, project, origin, typed)
     held = lock.acquire(f"{project.digest}-promote-{second}", f"the promotion of {first} to {second}")
@@ -106,7 +107,16 @@ def command(
         held.release()
 
 
-def _promote(output: Output, project: Project, origin: Loaded, typed: _Typed) -> int:
+def _whole(project: Project, name: str) -> list[Loaded]:
+    """All clusters of an environment. Raises BadInput: there is none of that name, or it is one of several clusters."""
+    found = members(project, name)
+    if "/" in name:
+        environment = found[0].env.environment
+        raise BadInput(f"{name} is one cluster of {environment}: a release is that of all of them", hint=environment)
+    return found
+
+
+def _promote(output: Output, project: Project, origin: list[Loaded], typed: _Typed) -> int:
     target = typed.target
     wanted, current = _release(project, origin, typed, quiet=output.json)
     left = settle(output, project, target, typed.source, wanted.digest, apply=typed.apply, looking=typed.plan_only)
@@ -114,7 +124,7 @@ def _promote(output: Output, project: Project, origin: Loaded, typed: _Typed) ->
     gated, who = _gates(output, project, origin, prepared, typed, current=current)
     plans = None
     if typed.apply:
-        plans = planned(project, prepared.loaded, DEPLOY, typed.options, quiet=output.json, admit=True)
+        plans = plans_of(project, prepared.members, DEPLOY, typed.options, quiet=output.json)
     if typed.markdown:
         output.answer(markdown.lines(typed.source, target, prepared, gated))
     else:
@@ -132,29 +142,29 @@ def _promote(output: Output, project: Project, origin: Loaded, typed: _Typed) ->
     _seen(project, target, prepared, left)
     # Writing a file changes no environment: only an apply asks for the name of a protected one.
     env = prepared.loaded.env if typed.apply else prepared.loaded.env.model_copy(update={"protected": False})
-    ask(env, yes=typed.yes)
+    ask(env, yes=typed.yes, name=target)
     about = {"from": typed.source, "skip": typed.skip or None, "approved_by": who}
     ended = carry_out(output, project, typed.source, prepared, typed.options, about, plans, left)
     _document(output, typed, prepared, gated, plans, ended)
     return ended.exit
 
 
-def _release(project: Project, origin: Loaded, typed: _Typed, *, quiet: bool) -> tuple[Release, bool]:
+def _release(project: Project, origin: Sequence[Loaded], typed: _Typed, *, quiet: bool) -> tuple[Release, bool]:
     """The release that is meant, and whether it is what the files of its environment hold now."""
-    now = release.of(project, origin.env)
+    now = release.of(project, origin[0].env)
     assert now is not None  # it was read from files
     if not typed.release or now.digest.startswith(release.wanted(typed.release)):
         return now, True
-    with targets(project, origin, quiet=quiet) as hosts:
-        return kept.find(hosts[0], origin.env, typed.release), False
+    with targets(project, origin[0], quiet=quiet) as hosts:
+        return kept.find(hosts[0], origin[0].env, typed.release), False
 
 
 def _gates(
-    output: Output, project: Project, origin: Loaded, prepared: Prepared, typed: _Typed, *, current: bool
+    output: Output, project: Project, origin: Sequence[Loaded], prepared: Prepared, typed: _Typed, *, current: bool
 ) -> tuple[list[Gated], list[str]]:
     asked = Asked(
         project,
-        origin.env,
+        origin[0].env,
         prepared.loaded.env,
         prepared.release.digest,
         current,
@@ -165,13 +175,15 @@ def _gates(
     )
     # What must hold is what the environment says before the promotion; it does not travel anyway.
     with (
-        targets(project, origin, quiet=output.json) as there,
-        targets(project, prepared.now, quiet=output.json) as here,
+        places(project, origin, quiet=output.json) as there,
+        places(project, prepared.members_now, quiet=output.json) as here,
     ):
 
         def applied() -> source.Applied:
-            found = history.of(there, origin.env)
-            return source.applied(project, origin.env, there, found, prepared.release.digest)
+            digest = prepared.release.digest
+            return source.everywhere(
+                [source.applied(project, env, hosts, history.of(hosts, env), digest) for env, hosts in there]
+            )
 
         return gates.look(asked, applied, here, deploys.load(project, DEPLOY))
 
@@ -191,7 +203,7 @@ def _seen(project: Project, target: str, prepared: Prepared, left: Underway | No
 # What is shown
 
 
-def _shown(prepared: Prepared, typed: _Typed, gated: Sequence[Gated], plans: Planned | None) -> Iterator[str]:
+def _shown(prepared: Prepared, typed: _Typed, gated: Sequence[Gated], plans: Plans | None) -> Iterator[str]:
     release_, before = short(prepared.release.digest), short(prepared.previous)
     yield f"{typed.source} to {typed.target}: release {release_}, after {before}"
     for each in prepared.differences:
@@ -213,7 +225,7 @@ def _document(
     typed: _Typed,
     prepared: Prepared,
     gated: Sequence[Gated],
-    plans: Planned | None,
+    plans: Plans | None,
     ended: Ended | None = None,
 ) -> None:
     done = ended.done if ended else None
@@ -245,7 +257,8 @@ def _document(
 
 
 def _back(output: Output, target: str, *, plan_only: bool, yes: bool) -> int:
-    project, loaded = opened(target)
+    project = Project.find()
+    env = _whole(project, target)[0].env
     left = underway.read(project, target)
     if left is None:
         raise BadInput(
@@ -260,7 +273,7 @@ def _back(output: Output, target: str, *, plan_only: bool, yes: bool) -> int:
     else:
         held = lock.acquire(f"{project.digest}-promote-{target}", f"the way back of {target}")
         try:
-            ended = back(output, project, target, left, consent=lambda: ask(loaded.env, yes=yes))
+            ended = back(output, project, target, left, consent=lambda: ask(env, yes=yes, name=target))
         finally:
             held.release()
     output.document(

@@ -10,11 +10,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from meshwright.cli.child import Done, run_deploy
-from meshwright.cli.common import targets
+from meshwright.cli import deploying
+from meshwright.cli.child import Done
+from meshwright.cli.common import places
+from meshwright.cli.deploying import Plans
 from meshwright.cli.output import Output, coloured
-from meshwright.cli.planned import Planned, planned
-from meshwright.environment import load
+from meshwright.environment import Loaded, members
 from meshwright.errors import BadInput, Exit, MeshwrightError, Refused
 from meshwright.options import Options
 from meshwright.project import Project
@@ -41,7 +42,7 @@ class Ended:
     done: Done | None = None
     error: dict[str, Any] | None = None
     restored: bool = False
-    back: Planned | None = None
+    back: Plans | None = None
 
 
 def settle(
@@ -88,17 +89,18 @@ def _way(target: str) -> str:
 
 def _holds(project: Project, target: str, left: Underway) -> bool:
     """Whether somebody has applied the release since, whole and with its checks."""
-    loaded = load(project, target)
-    with targets(project, loaded, quiet=True) as hosts:
-        records = history.of(hosts, loaded.env).records
-    return any(
-        each.release == left.release
-        and each.result is Result.OK
-        and each.started > left.at
-        and each.deploy == DEPLOY
-        and each.checks
-        for each in records
-    )
+    with places(project, members(project, target), quiet=True) as found:
+        return all(
+            any(
+                each.release == left.release
+                and each.result is Result.OK
+                and each.started > left.at
+                and each.deploy == DEPLOY
+                and each.checks
+                for each in history.of(hosts, env).records
+            )
+            for env, hosts in found
+        )
 
 
 def carry_out(
@@ -108,16 +110,16 @@ def carry_out(
     prepared: Prepared,
     options: Options,
     about: dict[str, Any],
-    plans: Planned | None,
+    plans: Plans | None,
     left: Underway | None,
 ) -> Ended:
     """Writes the file, and with `plans` applies it and looks whether it holds. `about` goes into the record; `left` is
     what is gone on with."""
-    env = prepared.loaded.env
-    path = project.root / file_of(env.name)
-    with targets(project, prepared.now, quiet=output.json) as hosts:
-        writing = Writing(hosts, env, prepared, options.reason, about)
-        previous, text = (left.previous, left.text) if left else _before(project, prepared, hosts)
+    target = prepared.loaded.env.environment
+    path = project.root / file_of(target)
+    with places(project, prepared.members_now, quiet=output.json) as found:
+        writing = Writing(found, prepared, options.reason, about)
+        previous, text = (left.previous, left.text) if left else _before(project, prepared, found[0][1])
         now = Underway(
             source,
             prepared.release.digest,
@@ -128,20 +130,20 @@ def carry_out(
             writing.id,
             writing.at,
         )
-        underway.begin(project, env.name, now)
+        underway.begin(project, target, now)
         writing.begin()
         if prepared.changes_file:
             _write(path, prepared.text)
-            output.human(f"{file_of(env.name)} is written")
+            output.human(f"{file_of(target)} is written")
         if plans is None:
             writing.end(Result.OK)
-            underway.end(project, env.name)
+            underway.end(project, target)
             return Ended()
-        underway.begin(project, env.name, now, Stage.APPLYING)
-        done = run_deploy(project, env.name, DEPLOY, options.data(plans.approved), say=output.human)
+        underway.begin(project, target, now, Stage.APPLYING)
+        done = deploying.run(output, project, prepared.members, plans, DEPLOY, options)
         if done.exit is Exit.OK:
             writing.end(Result.OK, steps=done.steps, checks=done.checks)
-            underway.end(project, env.name)
+            underway.end(project, target)
             return Ended(done=done)
         return _failed(output, project, prepared, writing, now, done)
 
@@ -156,7 +158,7 @@ def _before(project: Project, prepared: Prepared, hosts: Sequence[Target]) -> tu
         other = record.release and record.release != prepared.release.digest
         if other and record.result is Result.OK and record.checks:
             try:
-                found = prepare(project, env.name, kept.find(hosts[0], env, record.release))
+                found = prepare(project, env.environment, kept.find(hosts[0], env, record.release))
             except MeshwrightError:
                 break  # it is no longer kept, or no longer fits: then there is none to go back to
             return record.release, found.text
@@ -165,31 +167,32 @@ def _before(project: Project, prepared: Prepared, hosts: Sequence[Target]) -> tu
 
 def _failed(output: Output, project: Project, prepared: Prepared, writing: Writing, now: Underway, done: Done) -> Ended:
     """The apply did not go well: nothing of it was done, or it does not hold."""
-    env, error = prepared.loaded.env, dict(done.error or {})
+    rules, error = prepared.loaded.env.promotion, dict(done.error or {})
+    target = prepared.loaded.env.environment
     message = str(error.get("message", ""))
     if done.exit is Exit.REFUSED and not done.changed and not any(each["state"] == "failed" for each in done.steps):
-        _write(project.root / file_of(env.name), now.text)
+        _write(project.root / file_of(target), now.text)
         writing.end(Result.REFUSED, message, steps=done.steps)
-        underway.end(project, env.name)
-        output.human(f"nothing was applied, and {file_of(env.name)} is what it was before")
+        underway.end(project, target)
+        output.human(f"nothing was applied, and {file_of(target)} is what it was before")
         return Ended(Exit.REFUSED, done, error)
-    underway.begin(project, env.name, now, Stage.FAILED)
-    rules = env.promotion
-    ended = Ended(Exit.UNVERIFIED, done, {**error, "exit": int(Exit.UNVERIFIED)})
+    underway.begin(project, target, now, Stage.FAILED)
+    code = Exit.PARTIAL if done.exit is Exit.PARTIAL else Exit.UNVERIFIED
+    ended = Ended(code, done, {**error, "exit": int(code)})
     if rules is not None and rules.on_failure == "restore":
-        output.human(f"it does not hold in {env.name}; {env.name} is put back")
+        output.human(f"it does not hold in {target}; {target} is put back")
         try:
-            ended.restored = back(output, project, env.name, now).exit is Exit.OK
+            ended.restored = back(output, project, target, now).exit is Exit.OK
         except MeshwrightError as gone:
             output.human(f"error: {gone.message}")
         what = "file and cluster were put back" if ended.restored else "it could not be put back"
         output.human(what)
         writing.end(Result.FAILED, f"{message}; {what}", steps=done.steps, checks=done.checks)
         return ended
-    writing.end(Result.FAILED, message, _way(env.name), steps=done.steps, checks=done.checks)
-    output.human(f"{env.name} is left as it is now. {_way(env.name)}")
+    writing.end(Result.FAILED, message, _way(target), steps=done.steps, checks=done.checks)
+    output.human(f"{target} is left as it is now. {_way(target)}")
     try:
-        ended.back = way_back(project, env.name, now, quiet=output.json)
+        ended.back = way_back(project, target, now, quiet=output.json)
     except MeshwrightError as gone:
         output.human(f"what going back would change could not be found out: {gone.message}")
     else:
@@ -203,10 +206,14 @@ def _options() -> Options:
     return Options(override=True, reason="back to the release before a promotion")
 
 
-def way_back(project: Project, target: str, left: Underway, *, quiet: bool) -> Planned:
+def way_back(project: Project, target: str, left: Underway, *, quiet: bool) -> Plans:
     """What going back would change. Raises what planning raises."""
-    before = load(project, target, left.text.encode())
-    return planned(project, before, DEPLOY, _options(), quiet=quiet, admit=True)
+    return deploying.plans_of(project, _earlier(project, target, left), DEPLOY, _options(), quiet=quiet)
+
+
+def _earlier(project: Project, target: str, left: Underway) -> list[Loaded]:
+    """The environment as it was before."""
+    return members(project, target, left.text.encode())
 
 
 def back(
@@ -232,7 +239,7 @@ def back(
     underway.begin(project, target, left, Stage.RESTORING)
     if now is File.AFTER:
         _write(path, left.text)
-    done = run_deploy(project, target, DEPLOY, _options().data(plans.approved), say=output.human)
+    done = deploying.run(output, project, _earlier(project, target, left), plans, DEPLOY, _options())
     if done.exit is Exit.OK:
         underway.end(project, target)
         return Ended(done=done)

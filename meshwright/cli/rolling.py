@@ -25,7 +25,7 @@ from meshwright.project import Project
 from meshwright.render import plan_lines, summary
 from meshwright.wording import counted
 
-__all__ = ["Rolled", "Whole", "change_all", "plan_all", "roll_out"]
+__all__ = ["Rolled", "Whole", "change_all", "plan_all", "roll_out", "said"]
 
 
 @dataclass
@@ -100,7 +100,7 @@ def change_all(
     if whole.changes:
         consent()
     rolled = roll_out(output, project, members, whole, deploy, options, checks=checks)
-    output.answer(["", *_said(whole, rolled)])
+    output.answer(["", *said(whole, rolled)])
     _document(output, whole, rolled)
     return rolled.exit
 
@@ -200,7 +200,7 @@ def _state(done: Done) -> str:
     return f"changed ({counted(done.changed, 'step')})" if done.changed else "unchanged"
 
 
-def _said(whole: Whole, rolled: Rolled) -> Iterator[str]:
+def said(whole: Whole, rolled: Rolled) -> Iterator[str]:
     """One line for each cluster, and one for all."""
     for name in whole.parts:
         idle = "not begun" if name in rolled.not_begun else "nothing to do"

@@ -22,7 +22,10 @@ from meshwright.windows import gate, words
 from meshwright.windows.calendar import Calendar
 from meshwright.windows.patterns import duration
 
-__all__ = ["Asked", "Gated", "State", "first_refusal", "look"]
+__all__ = ["Asked", "Gated", "Place", "State", "first_refusal", "look"]
+
+Place = tuple[Environment, Sequence[Target]]
+"""A cluster and its hosts."""
 
 _SKEW = dt.timedelta(minutes=5)
 
@@ -52,7 +55,8 @@ class Gated:
 
 @dataclass(frozen=True)
 class Asked:
-    """A promotion as it was asked for: the digest of the release, from where to where. `apply` is whether the cluster
+    """A promotion as it was asked for: the digest of the release, from where to where (one
+    cluster of each, where there are several). `apply` is whether the cluster
     is changed too, `skip` why the order may be left out, `signatures` the files with approvals."""
 
     project: Project
@@ -68,10 +72,11 @@ class Asked:
 
 
 def look(
-    asked: Asked, applied: Callable[[], Applied], hosts: Sequence[Target], steps: Sequence[Step]
+    asked: Asked, applied: Callable[[], Applied], places: Sequence[Place], steps: Sequence[Step]
 ) -> tuple[list[Gated], list[str]]:
-    """How each gate stands, and who has approved. `applied` finds out about the source; `hosts` are those of the
-    target, `steps` what would be applied there. Raises what the signatures are refused for."""
+    """How each gate stands, and who has approved. `applied` finds out about the source; `places` are the
+    clusters of the target with their hosts, `steps` what would be applied there. Raises what the signatures are
+    refused for."""
     rules = asked.target.promotion or Promotion()
     found = list(_order(asked, rules))
     about: Applied | None = None
@@ -87,7 +92,7 @@ def look(
         who, gated = _approved(asked, rules, about)
         found.append(gated)
     found += _window(asked)
-    found += _drift(asked, rules, hosts, steps)
+    found += _drift(asked, rules, places, steps)
     return found, who
 
 
@@ -101,7 +106,7 @@ def first_refusal(found: Sequence[Gated]) -> Refused | None:
 
 
 def _order(asked: Asked, rules: Promotion) -> Iterator[Gated]:
-    source, target = asked.source.name, asked.target.name
+    source, target = asked.source.environment, asked.target.environment
     if rules.from_ is None or rules.from_ == source:
         if rules.from_:
             yield Gated("order", State.OPEN, f"{target} takes releases from {source}")
@@ -114,7 +119,7 @@ def _order(asked: Asked, rules: Promotion) -> Iterator[Gated]:
 
 
 def _soak(asked: Asked, wanted: str, about: Applied) -> Gated:
-    source, needed, now = asked.source.name, duration(wanted), gate.now()
+    source, needed, now = asked.source.environment, duration(wanted), gate.now()
     if about.since is not None and about.since > now + _SKEW:
         text = f"the clock reads {words.moment(now, dt.UTC)}, but {source} applied the release "
         text += words.moment(about.since, dt.UTC)
@@ -133,7 +138,7 @@ def _soak(asked: Asked, wanted: str, about: Applied) -> Gated:
 
 def _approved(asked: Asked, rules: Promotion, about: Applied | None) -> tuple[list[str], Gated]:
     assert rules.approvals is not None
-    root, name = asked.project.root, asked.target.name
+    root, name = asked.project.root, asked.target.environment
     signed = approvals.approvers(root, rules.approvals.signers, name, asked.digest, asked.signatures)
     try:
         wrote = _authors(asked, about)
@@ -153,7 +158,7 @@ def _approved(asked: Asked, rules: Promotion, about: Applied | None) -> tuple[li
 
 
 def _authors(asked: Asked, about: Applied | None) -> set[str]:
-    root, file = asked.project.root, f"group_data/{asked.source.name}.yaml"
+    root, file = asked.project.root, f"group_data/{asked.source.environment}.yaml"
     if not checkout.here(root):
         raise Refused("nobody knows who wrote the change: the project folder is no Git checkout")
     if asked.current:
@@ -178,29 +183,29 @@ def _window(asked: Asked) -> Iterator[Gated]:
     state = calendar.state(now)
     if state.opening is not None:
         end = f" until {words.moment(state.opening.end, calendar.zone)}" if state.opening.end else ""
-        yield Gated("window", State.OPEN, f"{asked.target.name} is open{end}")
+        yield Gated("window", State.OPEN, f"{asked.target.environment} is open{end}")
     elif asked.override:
-        yield Gated("window", State.SKIPPED, f"{asked.target.name} is closed: {state.closed_by}; overridden")
+        yield Gated("window", State.SKIPPED, f"{asked.target.environment} is closed: {state.closed_by}; overridden")
     else:
         following = next(calendar.usable(now), None)
         hint = f"The next opening is {words.stretch(following, calendar.zone)}. " if following else ""
-        text = f"{asked.target.name} is closed for changes: {state.closed_by}"
+        text = f"{asked.target.environment} is closed for changes: {state.closed_by}"
         yield Gated("window", State.CLOSED, text, f"{hint}Wait for it, or use --override --reason TEXT")
 
 
-def _drift(asked: Asked, rules: Promotion, hosts: Sequence[Target], steps: Sequence[Step]) -> Iterator[Gated]:
-    name = asked.target.name
+def _drift(asked: Asked, rules: Promotion, places: Sequence[Place], steps: Sequence[Step]) -> Iterator[Gated]:
+    name = asked.target.environment
     if not asked.apply:
         yield Gated("drift", State.LATER, "it is looked for when the release is applied")
         return
     names, checked = [], 0
-    for host in hosts:
-        if cluster.session(host, asked.target) is None:
+    for env, host in ((env, host) for env, hosts in places for host in hosts):
+        if cluster.session(host, env) is None:
             continue  # there is provably none, so nothing in it either
-        for each in drift.of(host, asked.target, steps):
+        for each in drift.of(host, env, steps):
             if each.not_verified:
-                text = f"whether somebody has changed {each.step} in {name} is not known: {each.not_verified}"
-                yield Gated("drift", State.CLOSED, text, f"`meshwright drift {name}` says more")
+                text = f"whether somebody has changed {each.step} in {env.name} is not known: {each.not_verified}"
+                yield Gated("drift", State.CLOSED, text, f"`meshwright drift {env.name}` says more")
                 return
             checked += each.checked
             # What others added to an object stays there.

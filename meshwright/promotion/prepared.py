@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from meshwright import release
-from meshwright.environment import BadValues, Loaded, load
+from meshwright.environment import BadValues, Loaded, members
+from meshwright.environment.clusters import CLUSTERS
 from meshwright.environment.problems import dotted
 from meshwright.environment.reader import read
 from meshwright.environment.travelling import LOCAL, STAYS, part
@@ -25,9 +26,10 @@ _ALL = "group_data/all.yaml"
 
 @dataclass(frozen=True)
 class Prepared:
-    """`before` and `text` are the file as it is and as it is to be, `loaded` the environment that the second gives.
-    `previous` is the digest of the release that the file holds now. `stays` are the values that a promotion leaves
-    alone, in dots and brackets."""
+    """`before` and `text` are the file as it is and as it is to be, `now` and `loaded` the environment that each gives:
+    one cluster of it, where there are several, of which `members_now` and `members` have all. `previous` is the digest
+    of the release that the file holds now. `stays` are the values that a promotion leaves alone, in dots and brackets.
+    """
 
     release: Release
     previous: str
@@ -37,6 +39,8 @@ class Prepared:
     loaded: Loaded
     differences: tuple[Differing, ...]
     stays: tuple[str, ...]
+    members_now: tuple[Loaded, ...]
+    members: tuple[Loaded, ...]
 
     @property
     def changes_file(self) -> bool:
@@ -55,20 +59,22 @@ def prepare(project: Project, environment: str, wanted: Release) -> Prepared:
     Raises BadInput: with the release the environment's values are not what they must be, or manifests are no longer as
     they were in it. Refused: what all.yaml or the environment says otherwise cannot be taken away.
     """
-    now = load(project, environment)
+    members_now = members(project, environment)
+    now = members_now[0]
     file = file_of(environment)
     before = (project.root / file).read_bytes().decode()
     base, current = _tree(project, _ALL), _tree(project, file)
     after = values.own({key: each for key, each in base.items() if key != LOCAL}, current, wanted.values)
     try:
         text = editing.edited(before, current, after)
-        loaded = load(project, environment, text.encode())
+        found = members(project, environment, text.encode())
     except BadValues as error:
         first = error.problems[0]
         raise BadInput(
             f"{environment} cannot hold the release {short(wanted.digest)}: {first.sentence}",
             hint=f"What belongs to {environment} alone stands under `{LOCAL}` in {file}; the release has the rest",
         ) from None
+    loaded = found[0]
     made, held = release.of(project, loaded.env), release.of(project, now.env)
     assert made is not None
     assert held is not None
@@ -76,7 +82,16 @@ def prepare(project: Project, environment: str, wanted: Release) -> Prepared:
         raise _other(environment, wanted, made)
     differences = words.between(part(now.values), part(loaded.values), (held.files, made.files))
     return Prepared(
-        wanted, held.digest, before, text, now, loaded, tuple(differences), tuple(_stays(loaded.values, current))
+        wanted,
+        held.digest,
+        before,
+        text,
+        now,
+        loaded,
+        tuple(differences),
+        tuple(_stays(loaded.values, current)),
+        tuple(members_now),
+        tuple(found),
     )
 
 
@@ -105,6 +120,8 @@ def _other(environment: str, wanted: Release, made: Release) -> MeshwrightError:
 def _stays(merged: Mapping[str, Any], own: Mapping[str, Any]) -> Iterator[str]:
     local = own.get(LOCAL)
     yield from (dotted(path) for path in _leaves(local, ()) if path)
+    for index, entry in enumerate(own.get(CLUSTERS) or ()):
+        yield from (dotted((CLUSTERS, index, LOCAL, *path)) for path in _leaves(entry.get(LOCAL), ()) if path)
     for section, key in STAYS:
         if isinstance(merged.get(section), dict) and merged[section].get(key) is not None:
             yield dotted((section, key))

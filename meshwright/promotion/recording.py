@@ -27,13 +27,18 @@ _OF_A_CHECK = ("group", "check", "state", "fatal", "detail", "seconds")
 
 
 class Writing:
-    """One record, while the promotion goes on. `about` is what a promotion's record has: from, skip, approved_by."""
+    """One record, while the promotion goes on; each cluster of the environment has it. `about` is what a promotion's
+    record has: from, skip, approved_by."""
 
     def __init__(
-        self, hosts: Sequence[Target], env: Environment, prepared: Prepared, reason: str, about: Mapping[str, Any]
+        self,
+        places: Sequence[tuple[Environment, Sequence[Target]]],
+        prepared: Prepared,
+        reason: str,
+        about: Mapping[str, Any],
     ) -> None:
-        self._hosts = hosts
-        self._env = env
+        self._places = [(env, host) for env, hosts in places for host in hosts]
+        env, first = self._places[0]
         at = model.now()
         changes = tuple(each.change for each in prepared.differences)
         plan = Plan(DEPLOY, digest([prepared.release.digest, prepared.previous]), changes, checked=len(changes))
@@ -41,16 +46,16 @@ class Writing:
             "id": model.new_id(at),
             "entry": "started",
             "at": at,
-            "environment": env.name,
+            "environment": env.environment,
             "holder": str(Holder.here()),
             "who": origin.who(),
-            "commit": origin.commit(hosts[0].project.root),
+            "commit": origin.commit(first.project.root),
             "program": "meshwright",
             "reason": reason,
             "approved": None,
             "deploy": DEPLOY,
             "steps": [DEPLOY],
-            "plan": [model.row(hosts[0].name, plan)],
+            "plan": [model.row(first.name, plan)],
             "cluster": None,
             "release": prepared.release.digest,
             "promotion": dict(about),
@@ -68,8 +73,8 @@ class Writing:
 
     def begin(self) -> None:
         """Writes its beginning, to the hosts' files. Raises MeshwrightError: no record, no promotion."""
-        for host in self._hosts:
-            file.append(host, self._env.name, self._started)
+        for env, host in self._places:
+            file.append(host, env.name, self._started)
 
     def end(
         self,
@@ -83,12 +88,12 @@ class Writing:
         """Writes how it ended, to the files, and all of it to the cluster where one answers. `steps` and `checks` are
         those of the apply. What cannot be written is said."""
         own = {"step": DEPLOY, "state": "changed" if result is Result.OK else "failed", "seconds": None}
-        rows = [{"host": self._hosts[0].name, **each} for each in (own, *steps)]
+        rows = [{"host": self._places[0][1].name, **each} for each in (own, *steps)]
         ended: Entry = {
             "id": self.id,
             "entry": "ended",
             "at": model.now(),
-            "environment": self._env.name,
+            "environment": self._started["environment"],
             "result": result.value,
             "message": message,
             "hint": hint,
@@ -100,14 +105,14 @@ class Writing:
             "cluster": None,
             "kubernetes": None,
         }
-        for host in self._hosts:
+        for env, host in self._places:
             try:
-                file.append(host, self._env.name, ended)
+                file.append(host, env.name, ended)
             except MeshwrightError as error:
                 host.say(f"the end of the promotion's record could not be written: {error.message}")
             with contextlib.suppress(MeshwrightError):
                 host.shared.look_again()
-                session = cluster.session(host, self._env)
+                session = cluster.session(host, env)
                 if session is not None:
-                    configmaps.write(session, self._env.name, self._started)
-                    configmaps.write(session, self._env.name, ended)
+                    configmaps.write(session, env.name, self._started)
+                    configmaps.write(session, env.name, ended)

@@ -19,7 +19,7 @@ from meshwright.records.history import History
 from meshwright.target import Target
 from meshwright.wording import counted
 
-__all__ = ["Applied", "applied"]
+__all__ = ["Applied", "applied", "everywhere"]
 
 # What applies the values of a release; an apply of less has not applied it whole.
 _WHOLE = frozenset({"istio", "resources"})
@@ -65,6 +65,22 @@ def applied(project: Project, env: Environment, hosts: Sequence[Target], history
         _moment(records[first].ended),
         _moment(newer[-1].started) if newer else None,
         record=records[checked],
+    )
+
+
+def everywhere(found: Sequence[Applied]) -> Applied:
+    """What is known of all clusters of an environment together: they have applied it where all of them have, since the
+    last one did."""
+    refused = next((each for each in found if each.refused), None)
+    if refused is not None or len(found) == 1:
+        return refused or found[0]
+    since = [each.since for each in found if each.since is not None]
+    until = [each.until for each in found if each.until is not None]
+    return Applied(
+        "; ".join(each.how for each in found),
+        max(since) if len(since) == len(found) else None,
+        min(until, default=None),
+        record=found[0].record,
     )
 
 

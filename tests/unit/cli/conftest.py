@@ -15,7 +15,7 @@ from fakes import CA, UID, FakeTarget
 from promoting import CHANGE, World
 
 from meshwright import cli, cluster
-from meshwright.cli import common, promote, promoting
+from meshwright.cli import common, deploying
 from meshwright.cli.planned import Planned
 from meshwright.project import Project
 
@@ -91,9 +91,8 @@ def _runner(capsys: pytest.CaptureFixture[str]) -> Run:
 def world(run: Run, host: FakeTarget, monkeypatch: pytest.MonkeyPatch) -> World:
     """Two environments to promote from and to; neither has a cluster."""
     made = World(host.project.root)
-    for module in (promote, promoting):
-        monkeypatch.setattr(module, "planned", lambda *_of, **_more: Planned([CHANGE], {"@local": CHANGE.digest}))
-    monkeypatch.setattr(promoting, "run_deploy", made.run_deploy)
+    monkeypatch.setattr(deploying, "planned", lambda *_of, **_more: Planned([CHANGE], {"@local": CHANGE.digest}))
+    monkeypatch.setattr(deploying, "run_deploy", made.run_deploy)
     monkeypatch.setattr(cluster, "session", lambda _target, _env: None)
     monkeypatch.setattr(cluster, "no_session", lambda _target, _env: "there is none")
     host.answer("git", (128, "fatal: not a git repository"))

@@ -42,7 +42,7 @@ def look(host: FakeTarget, monkeypatch: pytest.MonkeyPatch) -> Look:
             }
         )
         asked = Asked(host.project, environment(source), target, DIGEST, **{"current": True, "apply": apply, **more})
-        found, _ = gates.look(asked, lambda: about or Applied("dev applied it", NOW - 5 * HOUR), [host], [])
+        found, _ = gates.look(asked, lambda: about or Applied("dev applied it", NOW - 5 * HOUR), [(target, [host])], [])
         return {each.gate: each for each in found}
 
     return looked
