@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from pathlib import Path
 
 import pytest
 
@@ -115,3 +116,11 @@ def test_two_steps_of_one_name_are_refused(project: Project) -> None:
     with pytest.raises(BadInput) as caught:
         deploy.load(project, "site")
     assert caught.value.message == "deploys/site.py has two steps named 'a'"
+
+
+def test_site_leaves_addons_alone() -> None:
+    own = Project(Path(__file__).parents[2])
+    names = [step.name for step in deploy.load(own, "site")]
+    assert "resources" in names
+    assert "addons" not in names
+    assert "addons" in [step.name for step in deploy.load(own, "addons")]
