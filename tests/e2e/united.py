@@ -44,7 +44,7 @@ class Member:
 
 
 class United:
-    """The clusters, up, in the environment `mesh` of the project."""
+    """The clusters, in the environment `mesh` of the project."""
 
     def __init__(self, driver):
         self.driver = driver
@@ -59,7 +59,12 @@ class United:
         for name, value in driver.environ.items():
             if name == "DOCKER_HOST":
                 os.environ[name] = value
-        self.members = {name: self._up(name) for name in NAMES}
+        self.members = {}
+
+    def up(self):
+        """Brings them up, with Istio and pods that have a sidecar, and makes them know each other."""
+        for name in NAMES:
+            self.members[name] = self._up(name)
         self._joined()
 
     def _up(self, name):
@@ -82,10 +87,14 @@ class United:
         ran = self.driver.meshwright("apply", name, deploy, "--yes", timeout=900)
         assert ran.code == 0, ran.err + ran.out
 
+    def _pairs(self):
+        """Each with the other one, and the network of that one's node."""
+        both = tuple(self.members.values())
+        return [(member, other, other.node.removesuffix("-server-0")) for member, other in (both, both[::-1])]
+
     def _joined(self):
         """Each knows the other: its node is in the other's network too, and it has the other's remote secret."""
-        for member, other in (tuple(self.members.values()), tuple(self.members.values())[::-1]):
-            network = other.node.removesuffix("-server-0")
+        for member, other, network in self._pairs():
             self._docker("network", "connect", network, member.node, ok="already exists")
             form = f'{{{{(index .NetworkSettings.Networks "{network}").IPAddress}}}}'
             address = self._docker("inspect", "-f", form, other.node)
@@ -115,8 +124,12 @@ class United:
 
     def gone(self):
         """Deletes both clusters."""
-        for name, member in self.members.items():
+        for member, _, network in self._pairs() if len(self.members) == len(NAMES) else ():
+            # A network with another node in it would stay. Not to be connected is as good.
+            self.driver.run("docker", "network", "disconnect", "--force", network, member.node, timeout=60)
+        for member in self.members.values():
             member.target.close()
+        for name in NAMES:
             self.driver.meshwright("destroy", f"{ENVIRONMENT}/{name}", "--confirm", f"{ENVIRONMENT}/{name}")
 
 

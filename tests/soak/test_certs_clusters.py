@@ -24,13 +24,15 @@ FIRST, SECOND = f"{ENVIRONMENT}/{NAMES[0]}", f"{ENVIRONMENT}/{NAMES[1]}"
 
 @pytest.fixture(scope="module")
 def mesh(driver, capsys_module):
-    started = time.monotonic()
-    united = United(driver)
-    with capsys_module.disabled():
-        print(f"\ntwo clusters of one mesh are up after {time.monotonic() - started:.0f} s")
-    yield united
-    if "MESHWRIGHT_LAB" not in os.environ:
-        united.gone()
+    started, united = time.monotonic(), United(driver)
+    try:
+        united.up()
+        with capsys_module.disabled():
+            print(f"\ntwo clusters of one mesh are up after {time.monotonic() - started:.0f} s")
+        yield united
+    finally:
+        if "MESHWRIGHT_LAB" not in os.environ:
+            united.gone()
 
 
 @pytest.fixture(scope="module")
