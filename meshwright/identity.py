@@ -9,13 +9,17 @@ from __future__ import annotations
 
 import json
 
-from meshwright import kube
+from meshwright import fanout, kube
 from meshwright.environment import Environment
 from meshwright.environment.model import ExistingCluster
 from meshwright.errors import Refused
 from meshwright.target import Target
 
 __all__ = ["path", "record", "verify"]
+
+
+# Which cluster of which environment had which uid in this process: pyinfra runs all clusters of one in one.
+_met: dict[tuple[str, str, str], str] = {}
 
 
 def path(target: Target, env: Environment) -> str:
@@ -33,9 +37,12 @@ def record(target: Target, env: Environment, session: kube.Session) -> None:
 def verify(target: Target, env: Environment, session: kube.Session) -> None:
     """Asks the cluster who it is and compares.
 
-    Raises Refused: it is another one, or a protected environment does not say which one it means.
+    Raises Refused: it is another one, or a protected environment does not say which one it means; or it is another
+    cluster of the same environment, met in this run.
     """
     found = session.identity()
+    met = _met.setdefault((str(target.project.root), env.environment, found.uid), env.name)
+    fanout.distinct({met: found.uid, env.name: found.uid})
     uid, ca = _pinned(target, env)
     if uid is None and ca is None and not env.protected:
         return

@@ -11,14 +11,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from meshwright import check, checks, fanout
+from meshwright import fanout
+from meshwright.cli import canary
 from meshwright.cli.child import Done, run_deploy
-from meshwright.cli.common import targets
 from meshwright.cli.output import Output, coloured
 from meshwright.cli.planned import Planned, planned
 from meshwright.cli.several import heading, named, summed
 from meshwright.environment import Loaded
-from meshwright.errors import Exit, MeshwrightError, Unverified
+from meshwright.errors import Exit, MeshwrightError
 from meshwright.options import Options
 from meshwright.plan import Plan, approval
 from meshwright.project import Project
@@ -144,6 +144,8 @@ def roll_out(
         def say(line: str) -> None:
             output.human(f"{name}: {line}")
 
+        first = name == names[0] and len(names) > 1 and not part.checks
+        before = canary.held(project, loaded[name]) if first else None
         ended = done[name] = run_deploy(
             project,
             name,
@@ -153,8 +155,8 @@ def roll_out(
             label=name if rules.at_once > 1 else "",
             stop=stop,
         )
-        if ended.exit is Exit.OK and name == names[0] and len(names) > 1 and not part.checks:
-            _check(project, loaded[name], ended, say)
+        if ended.exit is Exit.OK and before is not None:
+            canary.judge(project, loaded[name], before, ended, say)
         return ended.exit
 
     try:
@@ -169,29 +171,6 @@ def roll_out(
         {name: done[name] for name in begun},
         tuple(name for name in names if name not in begun),
     )
-
-
-def _check(project: Project, loaded: Loaded, done: Done, say: Callable[[str], None]) -> None:
-    """Makes the checks of the first cluster, where the deploy itself has none: they decide about the rest."""
-    say("its checks, before the rest is changed")
-    try:
-        with targets(project, loaded, quiet=True) as hosts:
-            results = [result for host in hosts for result in check.run(checks.CHECKS, host, loaded.env)]
-    except MeshwrightError as error:
-        done.exit, done.error = Exit.UNVERIFIED, _error(error, Exit.UNVERIFIED)
-        say(f"error: {error.message}")
-        return
-    done.checks += [result.as_json() for result in results]
-    fatal = [result for result in results if result.fatal]
-    if fatal or not results:
-        what = f"{fatal[0].check.claim}: {fatal[0].detail}" if fatal else "no check applies to it"
-        broken = Unverified(f"{counted(len(fatal), 'check')} of {len(results)} failed: {what}")
-        done.exit, done.error = Exit.UNVERIFIED, _error(broken, Exit.UNVERIFIED)
-        say(f"error: {broken.message}")
-
-
-def _error(error: MeshwrightError, code: Exit) -> dict[str, Any]:
-    return {"message": error.message, "hint": error.hint, "exit": int(code)}
 
 
 def _state(done: Done) -> str:

@@ -87,3 +87,11 @@ def test_a_record_that_is_not_ours_is_refused(host: FakeTarget, text: bytes) -> 
     with pytest.raises(Refused, match="is not what Meshwright wrote") as caught:
         identity.verify(host, environment(), session())
     assert caught.value.message.startswith(path)
+
+
+def test_two_clusters_of_one_environment_are_not_the_same(host: FakeTarget) -> None:
+    for name in ("prod/east", "staging/east", "prod/east"):
+        identity.verify(host, existing().model_copy(update={"name": name}), session())
+    with pytest.raises(Refused) as caught:
+        identity.verify(host, existing().model_copy(update={"name": "prod/west"}), session())
+    assert caught.value.message == f"prod/east and prod/west are one cluster: both have the uid {UID}"

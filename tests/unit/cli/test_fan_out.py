@@ -13,7 +13,7 @@ from fakesteps import several, world
 
 from meshwright import cluster
 from meshwright.check import Check, Failed
-from meshwright.cli import rolling
+from meshwright.cli import canary
 from meshwright.errors import Exit, MeshwrightError
 from meshwright.kube import Identity
 from meshwright.project import Project
@@ -230,31 +230,37 @@ def test_a_protected_environment_wants_its_own_name_once(
     assert world(project) == ["a@east", "a@west"]
 
 
-def claim(holds: bool) -> Check:
+def claim(project: Project, after: str, before: bool = True) -> Check:
+    """A check that holds `before` world/a@east is there, and after that where `after` is empty."""
+
     def find(_target: Any, _env: Any) -> str:
-        if not holds:
-            raise Failed("it does not")
+        changed = (project.root / "world" / "a@east").exists()
+        if after if changed else not before:
+            raise Failed(after or "not yet")
         return "it does"
 
     return Check("g", "It holds", find=find, anchor="x", hint="Look")
 
 
-@pytest.mark.parametrize("holds", [True, False])
+@pytest.mark.parametrize(
+    ("after", "before", "stops"),
+    [("", True, False), ("", False, False), ("it broke", True, True), ("still not", False, False)],
+)
 def test_without_checks_in_the_deploy_those_of_the_first_decide(
-    meshwright: Any, project: Project, monkeypatch: pytest.MonkeyPatch, holds: bool
+    meshwright: Any, project: Project, monkeypatch: pytest.MonkeyPatch, after: str, before: bool, stops: bool
 ) -> None:
     several(project, "each('a')")
-    monkeypatch.setattr(rolling.checks, "CHECKS", (claim(holds),))
+    monkeypatch.setattr(canary.checks, "CHECKS", (claim(project, after, before),))
     said = meshwright("apply", "both", "--yes", "--json")
     first, second = said.document["clusters"]
-    if holds:
-        assert (said.code, world(project)) == (0, ["a@east", "a@west"])
-        assert [each["state"] for each in first["checks"]] == ["ok"]
-        assert second["checks"] == []
-    else:
+    if stops:
         assert (said.code, world(project)) == (5, ["a@east"])
         assert (first["exit"], second["state"]) == (4, "not begun")
-        assert first["error"]["message"] == "1 check of 1 failed: It holds: it does not"
+        assert first["error"]["message"] == "1 check that held before the change failed: It holds: it broke"
+    else:
+        assert (said.code, world(project)) == (0, ["a@east", "a@west"])
+        assert [each["detail"] for each in first["checks"]] == [after or "it does"]
+        assert second["checks"] == []
 
 
 def test_check_and_drift_and_history_have_a_section_for_each(
