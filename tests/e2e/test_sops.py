@@ -3,31 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
 import secrets
 import shutil
-import subprocess
 
 import pyrage
 import pytest
-from driver import CHECKOUT
+import sealing
+from sealing import encrypted
 
 from meshwright.environment import load
 from meshwright.errors import BadInput, MeshwrightError
 from meshwright.project import Project
 from meshwright.secrets import Resolver, references
-from meshwright.target import Platform
-from meshwright.tools import golang
-from meshwright.tools.table import GoModule
 
-SOPS = GoModule(
-    folder="lab/go/sops",
-    module="github.com/getsops/sops/v3",
-    package="github.com/getsops/sops/v3/cmd/sops",
-    pinned="v3.13.3",
-    builds="3.13.3",
-    minutes=2,
-)
 ALL = """\
 cluster: {kind: existing, context: c}
 tools: {k3d: 5.9.0, kubectl: 1.35.4}
@@ -38,18 +26,8 @@ bookinfo: {enabled: false}
 
 @pytest.fixture(scope="module")
 def sops():
-    """The program, built once for a checkout."""
-    program = CHECKOUT / ".meshwright" / "built" / "sops-3.13.3"
-    if not program.is_file():
-        gos = golang.find()
-        if not gos:
-            why = "there is no Go to build sops with"
-            pytest.fail(why) if os.environ.get("CI") else pytest.skip(why)
-        program.parent.mkdir(parents=True, exist_ok=True)
-        new = program.with_name("sops.new")
-        golang.build(gos[0], CHECKOUT, SOPS, Platform.of(os.uname().sysname, os.uname().machine), new)
-        new.replace(program)
-    return program
+    """The program."""
+    return sealing.program()
 
 
 @pytest.fixture
@@ -69,13 +47,6 @@ def project(tmp_path, sops, monkeypatch):
     return Project(root), str(identity.to_public())
 
 
-def encrypted(sops, root, recipient, name, content):
-    """A file of the project that sops has encrypted for a recipient."""
-    (root / name).write_text(content)
-    done = subprocess.run([sops, "encrypt", "--in-place", "--age", recipient, name], cwd=root, capture_output=True)
-    assert done.returncode == 0, done.stderr.decode()
-
-
 def resolved(project, **data):
     text = ", ".join(f"{name}: {reference}" for name, reference in data.items())
     (project.root / "group_data" / "lab.yaml").write_text(f"resources: {{secrets: {{shop/a: {{data: {{{text}}}}}}}}}\n")
@@ -84,12 +55,12 @@ def resolved(project, **data):
     return {str(path[-1]): resolver.resolve(path, reference).decode() for path, reference in references(env)}
 
 
-def test_values_of_documents_and_whole_files(project, sops):
+def test_values_of_documents_and_whole_files(project):
     project, recipient = project
     password, text = secrets.token_urlsafe(20), "line one\nline two\n"
-    encrypted(sops, project.root, recipient, "s.yaml", f"db:\n  password: {password}\n  port: 5432\n")
-    encrypted(sops, project.root, recipient, "s.json", json.dumps({"a": {"b": "ö"}}))
-    encrypted(sops, project.root, recipient, "s.txt", text)
+    encrypted(project.root, recipient, "s.yaml", f"db:\n  password: {password}\n  port: 5432\n")
+    encrypted(project.root, recipient, "s.json", json.dumps({"a": {"b": "ö"}}))
+    encrypted(project.root, recipient, "s.txt", text)
     assert password not in (project.root / "s.yaml").read_text()
     before = sorted(project.root.rglob("*"))
     found = resolved(
@@ -101,10 +72,10 @@ def test_values_of_documents_and_whole_files(project, sops):
         resolved(project, one="{sops: s.yaml, key: db/port}")
 
 
-def test_without_the_identity_and_of_a_damaged_or_plain_file(project, sops, tmp_path):
+def test_without_the_identity_and_of_a_damaged_or_plain_file(project, tmp_path):
     project, recipient = project
     password = secrets.token_urlsafe(20)
-    encrypted(sops, project.root, recipient, "s.yaml", f"password: {password}\n")
+    encrypted(project.root, recipient, "s.yaml", f"password: {password}\n")
     whole = (project.root / "s.yaml").read_text()
     (project.root / "plain.yaml").write_text(f"password: {password}\n")
     (project.root / "damaged.yaml").write_text(whole.replace("data:", "data:AAAA", 1))

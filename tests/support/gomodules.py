@@ -1,4 +1,4 @@
-"""The Go modules that the lab is built from, where they have been downloaded, and the CRDs in them."""
+"""Go modules that the lab is built from, where they were downloaded, and the CRDs in them and in cert-manager's."""
 
 from __future__ import annotations
 
@@ -9,8 +9,20 @@ from typing import Any
 
 import yaml
 
-GO_MOD = Path(__file__).resolve().parents[2] / "lab" / "go" / "istio" / "go.mod"
+from meshwright.tools import golang
+from meshwright.tools.table import GoModule
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+GO_MOD = CHECKOUT / "lab" / "go" / "istio" / "go.mod"
 ISTIO, GATEWAY_API = "istio.io/istio", "sigs.k8s.io/gateway-api"
+CERT_MANAGER = GoModule(
+    folder="tests/support/go/cert-manager",
+    module="github.com/cert-manager/cert-manager",
+    package="github.com/cert-manager/cert-manager",
+    pinned="v1.21.2",
+    builds="1.21.2",
+    minutes=1,
+)
 
 
 def folder(module: str) -> Path | None:
@@ -36,6 +48,15 @@ def crds_of_gateway_api() -> list[Path]:
     found = folder(GATEWAY_API)
     files = sorted((found / "config/crd/standard").glob("*.yaml")) if found else []
     return [file for file in files if "kind: CustomResourceDefinition" in file.read_text(encoding="utf-8")]
+
+
+def crd_of_certificates() -> dict[str, Any]:
+    """cert-manager's own CRD of Certificates; its module is downloaded where it is not here yet (2 MB)."""
+    _, oldest = golang.pinned(CHECKOUT / CERT_MANAGER.folder, CERT_MANAGER.module)
+    go = next(found for found in golang.find() if found.version >= oldest)
+    source = golang.source(go, CHECKOUT, CERT_MANAGER)
+    [crd] = documents(source / "deploy" / "crds" / "cert-manager.io_certificates.yaml")
+    return crd
 
 
 def documents(file: Path) -> list[dict[str, Any]]:

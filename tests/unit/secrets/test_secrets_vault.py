@@ -1,17 +1,14 @@
-"""Vault: a stand-in of its own over real TLS; the real one answers as its API documentation says."""
+"""Vault: what it may answer, and what may be wrong here."""
 
 from __future__ import annotations
 
-import http.server
-import json
-import ssl
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from fakeapi import Authority
+import vaulted
+from vaulted import Vault
 
 from meshwright.errors import BadInput, Forbidden, MeshwrightError, Unreachable
 
@@ -20,47 +17,13 @@ PLACE = 'group_data/lab.yaml:1: resources.secrets["shop/a"].data.a: '
 REFERENCE = "{vault: secret/shop/db, key: password}"
 
 
-class Vault:
-    """Answers with `status` and `body`, and keeps what was asked."""
-
-    def __init__(self) -> None:
-        self.status, self.body = 200, json.dumps({"data": {"data": {"password": "pässword", "n": 1}, "metadata": {}}})
-        self.asked: list[tuple[str, dict[str, str]]] = []
-
-
 @pytest.fixture
 def vault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nobody_at_home: Path) -> Iterator[Vault]:
-    made, authority = Vault(), Authority("an authority")
-    certificate, key = authority.issue("vault")
-    for name, content in (("v.crt", certificate), ("v.key", key), ("ca.crt", authority.pem)):
-        (tmp_path / name).write_bytes(content)
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            made.asked.append((self.path, dict(self.headers.items())))
-            body = made.body.encode()
-            self.send_response(made.status)
-            self.send_header("Content-Length", str(len(body)))
-            if made.status == 307:
-                self.send_header("Location", "/elsewhere")
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(tmp_path / "v.crt", tmp_path / "v.key")
-    server.socket = context.wrap_socket(server.socket, server_side=True)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    monkeypatch.setenv("VAULT_ADDR", f"https://127.0.0.1:{server.server_port}/")
-    monkeypatch.setenv("VAULT_CACERT", str(tmp_path / "ca.crt"))
-    (nobody_at_home / ".vault-token").write_text("t0ken\n")
-    yield made
-    server.shutdown()
-    server.server_close()
+    with vaulted.answering(tmp_path, {"password": "pässword", "n": 1}) as made:
+        for name, value in made.environ.items():
+            monkeypatch.setenv(name, value)
+        (nobody_at_home / ".vault-token").write_text("t0ken\n")
+        yield made
 
 
 def test_a_value_of_the_newest_version_is_read_once(vault: Vault, resolved: Read, monkeypatch: Any) -> None:
