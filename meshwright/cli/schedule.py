@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import shlex
 from collections.abc import Sequence
 from typing import Any
 
@@ -122,7 +123,7 @@ def _row(job: jobs.Wanted, result: running.Result | None, now: dt.datetime) -> t
     ran = result is not None and result.exit is not None
     return (
         job.name,
-        f"meshwright {' '.join(job.words)}",
+        f"meshwright {shlex.join(job.words)}",
         job.cron,
         words.moment(job.after(now), job.zone),
         f"{result.begun.astimezone(dt.UTC):%Y-%m-%d %H:%M}" if ran and result else "-",
