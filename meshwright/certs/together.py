@@ -73,8 +73,8 @@ def _meant(mesh: Mesh) -> dict[str, Intention]:
 
 
 def _go(target: Target, env: Environment, plan: Plan) -> None:
-    mesh = members.of(target, env)
-    if mesh is None or not mesh.several:
+    mesh = _still(target, env, plan)
+    if mesh is None:
         alone.transition.apply(target, env, plan)
         return
     plans: Plans = plan.payload
@@ -87,6 +87,20 @@ def _go(target: Target, env: Environment, plan: Plan) -> None:
     _begin(plans)
     barrier.conduct(_driven(mesh), barrier.FORWARD)
     target.say(f"the old keys wait in Secrets {phase.STANDBY} until `--to {asked.FORGET}`")
+
+
+def _still(target: Target, env: Environment, plan: Plan) -> Mesh | None:
+    """The mesh of several clusters that the plan is for; None where it is for one alone. Raises Refused: who belongs
+    together has changed since it was made."""
+    mesh = members.of(target, env)
+    planned = [each.name for each, _ in plan.payload] if isinstance(plan.payload, tuple) else []
+    there = [each.name for each in mesh.clusters] if mesh is not None and mesh.several else []
+    if bool(planned) != bool(there) or not set(planned) <= set(there):
+        raise Refused(
+            f"the clusters that are one mesh with {env.name} are others than when the plan was made",
+            hint="Look at the new plan: somebody has written or deleted a remote secret meanwhile",
+        )
+    return mesh if there else None
 
 
 def _begin(plans: Plans) -> None:
@@ -110,8 +124,8 @@ def _begin(plans: Plans) -> None:
 
 
 def _go_back(target: Target, env: Environment, plan: Plan) -> None:
-    mesh = members.of(target, env)
-    if mesh is None or not mesh.several:
+    mesh = _still(target, env, plan)
+    if mesh is None:
         alone.rollback.apply(target, env, plan)
         return
     parts = _driven(mesh)

@@ -201,6 +201,15 @@ def test_clusters_that_do_not_know_each_other_are_meshes_of_their_own(mesh: Any)
     assert [mesh.roots(name) for name in ("east", "west")] == [["Old"], ["New"]]
 
 
+def test_a_mesh_that_comes_apart_before_it_is_applied(mesh: Any, host: Any) -> None:
+    plan = mesh.go(together.transition, TO, only=True)
+    for name, other in (("east", "west"), ("west", "east")):
+        del mesh.worlds[name].session.objects["v1", "Secret", "istio-system", f"istio-remote-secret-{other}"]
+    with pytest.raises(Refused, match="are others than when the plan was made"):
+        together.transition.apply(host, mesh.envs["east"], plan)
+    assert mesh.writes == []
+
+
 def test_one_that_knows_the_other_is_enough(mesh: Any) -> None:
     del mesh.worlds["east"].session.objects["v1", "Secret", "istio-system", "istio-remote-secret-west"]
     mesh.go(together.transition, TO)
