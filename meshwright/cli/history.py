@@ -22,6 +22,7 @@ __all__ = ["command"]
 _HEAD = ("id", "when (UTC)", "who", "deploy", "result", "+", "~", "-", "seconds", "commit")
 _NUMBERS = frozenset({"+", "~", "-", "seconds"})
 _SHORT = 7
+_NAMED = 5
 
 
 @click.command(
@@ -44,9 +45,12 @@ def command(environment: str, record: str | None, other: str | None, as_json: bo
         there = known(hosts[0], loaded.env) if other is not None else {}
     if history.not_asked:
         output.human(f"the cluster was not asked: {history.not_asked}")
+    for sentence in history.spoilt[:_NAMED]:
+        output.human(f"left out: {sentence}")
+    if history.cut > _NAMED:
+        output.human(f"left out: {history.cut - _NAMED} more")
     if history.cut:
-        lines = "1 line of the file is" if history.cut == 1 else f"{history.cut} lines of the file are"
-        output.human(f"{lines} cut, because a run was killed while it wrote, and left out")
+        output.human("hint: what is left out spoils no other record; it may be deleted")
     parts: dict[str, Any] = {}
     if record is not None and other is not None:
         pair = sorted((_chosen(history, record), _chosen(history, other)), key=lambda each: (each.started, each.id))
@@ -71,6 +75,7 @@ def command(environment: str, record: str | None, other: str | None, as_json: bo
         ok=True,
         summary={"checked": len(history.records), "shown": len(records), "cut": history.cut},
         cluster={"asked": not history.not_asked, "why": history.not_asked or None},
+        left_out=list(history.spoilt),
         records=[each.as_json() for each in records],
         **parts,
     )
@@ -188,4 +193,4 @@ def _details(record: Record) -> Iterator[tuple[str, str]]:
     if record.checks:
         yield "checks", f"{len(record.checks)} made, {len(failed)} of them not ok"
     for each in failed:
-        yield "", f"{each['check']}: {each['state']}: {each['detail']}"
+        yield "", f"{each['check']}: {each['state']}: {each.get('detail') or 'no more is known'}"

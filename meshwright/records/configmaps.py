@@ -14,6 +14,7 @@ from typing import Any
 from meshwright import kube
 from meshwright.environment.clusters import environment_of
 from meshwright.lease import NAMESPACE
+from meshwright.records import shape
 from meshwright.records.model import Entry
 
 __all__ = ["KEPT", "LIMIT", "bounded", "prune", "read", "write"]
@@ -44,16 +45,19 @@ def write(session: kube.Session, environment: str, entry: Entry) -> None:
     )
 
 
-def read(session: kube.Session, environment: str) -> list[Entry]:
-    """The entries of an environment's records in the cluster. Raises what a session raises."""
-    entries = []
+def read(session: kube.Session, environment: str) -> tuple[list[Entry], list[str]]:
+    """The entries of an environment's records in the cluster; and of each ConfigMap that has none, which and why, as a
+    sentence. Raises what a session raises."""
+    entries, spoilt = [], []
     for found in session.list("v1", "ConfigMap", NAMESPACE, labels=f"{_LABEL}={environment_of(environment)}"):
-        try:
-            entry = json.loads((found.get("data") or {}).get(_KEY, ""))
-            entries.append({**entry, "id": entry["id"], "entry": entry["entry"], "at": entry["at"]})
-        except (ValueError, TypeError, KeyError):
+        text = (found.get("data") or {}).get(_KEY)
+        if text is None:
             continue  # somebody else put our label on it
-    return entries
+        try:
+            entries.append(shape.parsed(text))
+        except shape.Unreadable as why:
+            spoilt.append(f"ConfigMap {NAMESPACE}/{found['metadata']['name']}: {why}")
+    return entries, spoilt
 
 
 def prune(session: kube.Session, environment: str) -> None:

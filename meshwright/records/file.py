@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from meshwright.errors import MeshwrightError
+from meshwright.records import shape
 from meshwright.records.model import Entry
 from meshwright.target import Target
 
@@ -50,18 +51,18 @@ def _append_here(where: Path, lines: bytes) -> None:
         os.close(handle)
 
 
-def read(target: Target, environment: str) -> tuple[list[Entry], int]:
-    """The entries of the file, oldest first, and the number of lines that are no entry: cut by a kill in mid-write.
+def read(target: Target, environment: str) -> tuple[list[Entry], list[str]]:
+    """The entries of the file, oldest first; and of each line that is none, FILE:LINE and why, as a sentence.
 
     Raises MeshwrightError where the file cannot be read.
     """
-    entries, cut = [], 0
-    for line in (target.read(path(target, environment)) or b"").split(b"\n"):
+    entries, spoilt = [], []
+    where = path(target, environment)
+    for number, line in enumerate((target.read(where) or b"").split(b"\n"), 1):
         if not line.strip():
             continue
         try:
-            entry = json.loads(line)
-            entries.append({**entry, "id": entry["id"], "entry": entry["entry"], "at": entry["at"]})
-        except (ValueError, TypeError, KeyError):
-            cut += 1
-    return entries, cut
+            entries.append(shape.parsed(line))
+        except shape.Unreadable as why:
+            spoilt.append(f"{where}:{number}: {why}")
+    return entries, spoilt

@@ -19,12 +19,17 @@ __all__ = ["History", "of"]
 
 @dataclass(frozen=True)
 class History:
-    """`records`, newest first. `not_asked` is why the cluster was not asked, empty when it was. `cut` counts lines of
-    the file that could not be read: writers were killed in the middle of them."""
+    """`records`, newest first. `not_asked` is why the cluster was not asked, empty when it was. `spoilt` has a sentence
+    for each line of a file and each ConfigMap that could not be read: which, and why."""
 
     records: tuple[Record, ...]
     not_asked: str
-    cut: int
+    spoilt: tuple[str, ...]
+
+    @property
+    def cut(self) -> int:
+        """How many these are."""
+        return len(self.spoilt)
 
 
 def of(targets: Sequence[Target], env: Environment) -> History:
@@ -32,22 +37,26 @@ def of(targets: Sequence[Target], env: Environment) -> History:
     the files alone are a history, and `not_asked` says so. Raises MeshwrightError where a file cannot be read."""
     entries: list[Entry] = []
     held: set[str] = set()
-    cut, not_asked = 0, ""
+    spoilt: list[str] = []
+    not_asked = ""
     for target in targets:
-        found, spoilt = file.read(target, env.name)
+        found, bad = file.read(target, env.name)
         entries += found
-        cut += spoilt
+        spoilt += bad
         try:
             session = cluster.session(target, env)
             if session is None:
                 not_asked = cluster.no_session(target, env)
             else:
-                entries += configmaps.read(session, env.name)
+                found, bad = configmaps.read(session, env.name)
+                entries += found
+                spoilt += bad
                 held.add(_held(session))
         except MeshwrightError as error:
             not_asked = error.message
     known = None if not_asked else held
-    return History(tuple(joined(entries, lambda holder: _unended(holder, known))), not_asked, cut)
+    records = joined(entries, lambda holder: _unended(holder, known))
+    return History(tuple(records), not_asked, tuple(dict.fromkeys(spoilt)))
 
 
 def _unended(holder: str, held: set[str] | None) -> Result:

@@ -119,7 +119,8 @@ def test_a_line_that_a_kill_has_cut_is_said(run: Any, host: FakeTarget, session:
         out.write('{"id": "2026')
     ran = run("history", "lab")
     assert len(ran.out.splitlines()) == 2
-    assert "1 line of the file is cut" in ran.err
+    why = "it is cut, because a run was killed while it wrote it"
+    assert f"left out: {file.path(host, 'lab')}:2: {why}\nhint: what is left out spoils no other" in ran.err
 
 
 def test_the_limit_is_on_the_newest(run: Any, host: FakeTarget, session: FakeSession) -> None:

@@ -54,7 +54,7 @@ def pyinfra(project: Project, *deploys: str) -> int:
 
 def entries(project: Project) -> list[Entry]:
     found, cut = file.read(Local(project), "lab")
-    assert cut == 0
+    assert cut == []
     return found
 
 

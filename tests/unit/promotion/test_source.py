@@ -34,7 +34,7 @@ def run(hour: int, release: str = MINE, result: str = "ok", steps: str = "istio 
 
 def applied(host: FakeTarget, *runs: Any, cut: int = 0, not_asked: str = "") -> Applied:
     records = joined([entry for each in runs for entry in each], lambda _holder: Result.UNKNOWN)
-    found = History(tuple(records), not_asked, cut)
+    found = History(tuple(records), not_asked, tuple(map(str, range(cut))))
     return source.applied(host.project, environment("dev"), [host], found, MINE)
 
 

@@ -40,7 +40,9 @@ def test_entries_come_back_and_those_of_others_do_not(session: FakeSession, entr
     metadata = {"name": "x", "namespace": "meshwright", "labels": {"meshwright/record": "lab"}}
     for data in ({}, {"record.json": "{"}, {"record.json": "[]"}, {"record.json": "{}"}):
         session.put({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data})
-        assert configmaps.read(session, "lab") == [entries.started()]
+        found, spoilt = configmaps.read(session, "lab")
+        assert found == [entries.started()]
+        assert [why.partition(": ")[0] for why in spoilt] == ["ConfigMap meshwright/x"] * len(data)
 
 
 def test_the_fifty_first_record_takes_the_place_of_the_oldest(session: FakeSession, entries: Any) -> None:

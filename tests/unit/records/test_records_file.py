@@ -39,14 +39,14 @@ def where(target: FakeTarget) -> Path:
 
 
 def test_no_file_is_no_record(host: FakeTarget) -> None:
-    assert file.read(host, "lab") == ([], 0)
+    assert file.read(host, "lab") == ([], [])
 
 
 def test_entries_come_back_in_order(target: FakeTarget, entries: Any) -> None:
     written = [entries.started(), entries.step(), entries.ended(message="zwölf\nZeilen")]
     for entry in written:
         file.append(target, "lab", entry)
-    assert file.read(target, "lab") == (written, 0)
+    assert file.read(target, "lab") == (written, [])
     assert len(where(target).read_bytes().splitlines()) == 3
     assert stat.S_IMODE(where(target).stat().st_mode) == 0o600
 
@@ -64,9 +64,10 @@ def test_a_line_cut_by_a_kill_spoils_no_other(target: FakeTarget, entries: Any, 
     file.append(target, "lab", entries.started())
     whole = where(target).read_bytes()
     where(target).write_bytes(whole + whole[:left])
-    assert file.read(target, "lab") == ([entries.started()], 1)
+    cut = f"{where(target)}:2: it is cut, because a run was killed while it wrote it"
+    assert file.read(target, "lab") == ([entries.started()], [cut])
     file.append(target, "lab", entries.ended())
-    assert file.read(target, "lab") == ([entries.started(), entries.ended()], 1)
+    assert file.read(target, "lab") == ([entries.started(), entries.ended()], [cut])
     assert where(target).read_bytes().startswith(whole)
 
 
@@ -89,19 +90,21 @@ def test_cut_anywhere_it_loses_one_entry_at_most(host: FakeTarget, entries: Any,
     lacks_only_its_end = at < len(data) and data[at : at + 1] == b"\n"
     kept = whole + lacks_only_its_end
     assert found == written[:kept] + [entries.step("later")] * more
-    assert spoilt == (0 if lacks_only_its_end or not data[:at] or data[:at].endswith(b"\n") else 1)
+    assert len(spoilt) == (0 if lacks_only_its_end or not data[:at] or data[:at].endswith(b"\n") else 1)
 
 
 @pytest.mark.parametrize("line", ["{", "[]", "1", "null", '{"id": "x"}', '{"entry": "started", "at": "x"}', "\x00"])
 def test_a_line_that_is_no_entry_is_counted_and_left_out(host: FakeTarget, entries: Any, line: str) -> None:
     where(host).parent.mkdir(parents=True)
     where(host).write_text(f"{line}\n\n{json.dumps(entries.ended())}\n")
-    assert file.read(host, "lab") == ([entries.ended()], 1)
+    found, [why] = file.read(host, "lab")
+    assert found == [entries.ended()]
+    assert why.startswith(f"{where(host)}:1: it ")
 
 
 def test_text_that_is_no_unicode_is_no_trouble(host: FakeTarget, entries: Any) -> None:
     file.append(host, "lab", entries.ended(message="\udc80"))
-    assert file.read(host, "lab") == ([entries.ended(message="?")], 0)
+    assert file.read(host, "lab") == ([entries.ended(message="?")], [])
 
 
 def test_two_processes_write_whole_lines(host: FakeTarget) -> None:
@@ -110,13 +113,14 @@ def test_two_processes_write_whole_lines(host: FakeTarget) -> None:
         "from meshwright.records import file; from meshwright.target import Local\n"
         "target = Local(Project(Path(sys.argv[1])))\n"
         "for n in range(50):\n"
-        "    file.append(target, 'lab', {'id': sys.argv[2], 'entry': 'step', 'at': 'x', 'text': 'y' * 5000})\n"
+        "    about = {'id': sys.argv[2], 'entry': 'step', 'at': '2026-11-22T17:10:33Z'}\n"
+        "    file.append(target, 'lab', {**about, 'host': 'h', 'step': 'y' * 5000})\n"
     )
     root = str(host.project.root)
     writers = [subprocess.Popen([sys.executable, "-c", script, root, name]) for name in "ab"]
     assert [writer.wait() for writer in writers] == [0, 0]
     found, spoilt = file.read(host, "lab")
-    assert spoilt == 0
+    assert spoilt == []
     assert sorted(entry["id"] for entry in found) == ["a"] * 50 + ["b"] * 50
 
 

@@ -142,7 +142,7 @@ def earlier(monkeypatch: pytest.MonkeyPatch, *runs: dict[str, float], started: s
         )[0]
         for took in runs
     )
-    monkeypatch.setattr(histories, "of", lambda _targets, _env: histories.History(made, "", 0))
+    monkeypatch.setattr(histories, "of", lambda _targets, _env: histories.History(made, "", ()))
 
 
 # Open or closed
