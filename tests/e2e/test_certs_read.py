@@ -1,5 +1,5 @@
 """Looking at the certificates of a real mesh: on its own CA, with both CA Secrets, on a plugged-in CA with
-intermediates, with laggards; and moving it from one root to another and back (#6).
+intermediates, with laggards; and moving it from one root to another, killed on the way, and back (#6).
 
 Beside it stands what root-transition.sh of 2019 would have said, by its algorithm.
 """
@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import base64
 import datetime as dt
+import random
+import time
 
 import pki
 import pytest
+from killing import begin_command, kill_after_words, said
 from leaks import Needles
 from load import fresh_handshakes, running
 from rooted import (
@@ -325,44 +328,87 @@ def follows(lab, laggard):
 @pytest.fixture
 def load(lab, plugged):
     """Requests through the gateway, a new mTLS connection for each hop of each, for as long as the test runs."""
-    with fresh_handshakes(lab.session, NAMESPACE, bookinfo_hosts(lab)), running(page_load(lab)) as load:
+    with (
+        fresh_handshakes(lab.session, NAMESPACE, bookinfo_hosts(lab)),
+        running(page_load(lab, clients=4)) as load,
+    ):
         in_order(lab)
         yield load
 
 
-def test_a_change_and_back_without_losing_a_request(lab, plugged, load):
-    """From one plugged-in CA to another and all the way back, while everything runs: each phase is read back from the
-    cluster, each gate is waited for, nothing is restarted, and nobody notices."""
+SEED, REQUESTS, MEANWHILE = 6, 5000, 1000
+# The phase that the Secret of each step is written for, and the one before.
+STANDS = {
+    "P1": {"rest", "both_sign_old"},
+    "P2": {"both_sign_old", "both_sign_new"},
+    "P3": {"both_sign_new", "new_alone"},
+}
+
+
+def test_a_change_killed_in_each_phase_and_back_without_losing_a_request(lab, plugged, load, capsys):
+    """From one plugged-in CA to another while everything runs, killed in each phase and gone on with; and all the way
+    back. Each phase is read back from the cluster, each gate is waited for, nothing is restarted, nobody notices."""
     other = pki.make("Other Root")
     below = pki.make("Other Int", other, days=(-1, 400))
     own = lab.session.get("v1", "Secret", "istio-ca-secret", NAMESPACE)["data"]["ca-key.pem"]
     keys = Needles(own=base64.b64decode(own).decode(), old=plugged[1].key_pem, new=below.key_pem)
     to = folder_of(lab, below, other, "other ca")
-    done = lab.driver.meshwright("certs", "transition", "lab", "--to", to, "--yes", "--json")
+    chance, journals, hits = random.Random(SEED), [], []
+    words = ["certs", "transition", "lab", "--yes", "--to", to]
+    for phase, stands in STANDS.items():
+        process, path = begin_command(lab.driver, "lab", *words)
+        hits.append(kill_after_words(process, path, f"for {phase}", chance.uniform(0, 2)))
+        assert hits[-1], f"it had ended before {phase}"
+        journals.append(path)
+        code, document = stood(lab)
+        assert (document["phase"] in stands, document["sure"], code in (0, 1)) == (True, True, True), document
+        words = ["certs", "transition", "lab", "--yes"]
+    done = lab.driver.meshwright(*words, "--json")
+    ended = time.time()
     assert done.code == 0, done.err
-    assert done.document["summary"] == {**done.document["summary"], "add": 1, "change": 3, "destroy": 0}
-    assert seen_twice(done) == ["P0", "P1", "P2", "P3"]
-    code, document = certs(lab, "status")
+    told = [each for path in journals for each in said(path)]
+    # A kill comes before its phase's gate: the run after it sees that gate, and writes what comes next. One that came
+    # before the write leaves the gate before it to be seen again.
+    assert list(dict.fromkeys(phases(sentence for _, sentence in told))) == ["P0", "P1", "P2"]
+    # After the last phase nothing comes; where everything has followed by then, there is nothing to wait for.
+    assert phases(done.err.splitlines())[-1:] in (["P3"], [])
+    code, document = stood(lab)
     assert (code, document["phase"], document["sure"]) == (0, "new_alone", True)
     assert document["new_root"] == other.certificate.sha256
+    first = min(at for at, sentence in told if sentence.startswith("writing Secret"))
+    meanwhile = load.between(first, ended)
+
     # Run again it has nothing to do, and another change does not begin beside it.
     assert lab.driver.meshwright("certs", "transition", "lab", "--to", to, "--yes").code == 0
     assert lab.driver.meshwright("certs", "transition", "lab", "--to", "extend", "--yes").code == 3
-
     back = lab.driver.meshwright("certs", "rollback", "lab", "--yes", "--json")
     assert back.code == 0, back.err
-    assert seen_twice(back) == ["P3", "P2", "P1", "P0"]
-    code, document = certs(lab, "status")
+    assert phases(back.err.splitlines()) == ["P3", "P2", "P1", "P0"]
+    code, document = stood(lab)
     assert (code, document["phase"]) == (0, "rest")
     assert lab.session.get("v1", "Secret", STANDBY, NAMESPACE) is None
+    until(lambda: load.between()[""] >= REQUESTS, 600)
+    with capsys.disabled():
+        print("".join(f"\nkilled at: {hit}" for hit in hits))
+        print(f"{meanwhile['']} requests from the first write to the last gate, in {ended - first:.0f} s", end=" ")
     assert load.lost() == []
-    assert load.between()[""] > 300
-    text = done.out + done.err + back.out + back.err
+    assert meanwhile[""] >= MEANWHILE
+    text = done.out + done.err + back.out + back.err + " ".join(sentence for _, sentence in told)
     assert "restarting" not in text
     assert keys.within(text.encode()) == []
     assert keys.below(lab.driver.root / ".meshwright" / "lab") == []
 
 
-def seen_twice(ran):
+def stood(lab):
+    """Where the mesh stands. The API server of a busy machine may give no answer at first."""
+    deadline = time.monotonic() + 120
+    while True:
+        code, document = certs(lab, "status")
+        if "phase" in document:
+            return code, document
+        assert time.monotonic() < deadline, document
+
+
+def phases(sentences):
     """The phases whose gates held, in order."""
-    return [line.split(":")[0].strip() for line in ran.err.splitlines() if "seen twice after" in line]
+    return [line.split(":")[0].strip() for line in sentences if "seen twice after" in line]
