@@ -5,10 +5,10 @@ A deploy of a part (a cluster without Istio yet) cannot make every check hold, s
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from meshwright import check, checks
-from meshwright.check import Result
+from meshwright.check import Check, Result
 from meshwright.cli.child import Done
 from meshwright.cli.common import targets
 from meshwright.environment import Loaded
@@ -22,19 +22,23 @@ __all__ = ["held", "judge"]
 def held(project: Project, loaded: Loaded) -> set[str]:
     """The checks that hold now, by their anchors; nothing is waited for, and none holds where nobody answers."""
     try:
-        found = _results(project, loaded, patience=0)
+        found = _results(project, loaded, checks.CHECKS, patience=0)
     except MeshwrightError:
         return set()
     return {result.check.anchor for result in found} - {result.check.anchor for result in found if result.fatal}
 
 
 def judge(project: Project, loaded: Loaded, before: set[str], done: Done, say: Callable[[str], None]) -> None:
-    """Makes the checks again after `done`, which has failed where one of `before` does not hold any more."""
+    """Makes the checks of `before` again after `done`, which has failed where one of them does not hold any more."""
+    # What such a check needs held too. Those that did not hold would only be waited for.
+    again = [each for each in checks.CHECKS if each.anchor in before]
+    if not again:
+        return
     say("its checks, before the rest is changed")
     try:
-        found = _results(project, loaded, patience=1)
+        found = _results(project, loaded, again, patience=1)
         done.checks += [result.as_json() for result in found]
-        broken = [result for result in found if result.fatal and result.check.anchor in before]
+        broken = [result for result in found if result.fatal]
         if broken:
             first = f"{broken[0].check.claim}: {broken[0].detail}"
             raise Unverified(
@@ -47,6 +51,6 @@ def judge(project: Project, loaded: Loaded, before: set[str], done: Done, say: C
         say(f"error: {error.message}")
 
 
-def _results(project: Project, loaded: Loaded, *, patience: float) -> list[Result]:
+def _results(project: Project, loaded: Loaded, wanted: Iterable[Check], *, patience: float) -> list[Result]:
     with targets(project, loaded, quiet=True) as hosts:
-        return [result for host in hosts for result in check.run(checks.CHECKS, host, loaded.env, patience=patience)]
+        return [result for host in hosts for result in check.run(wanted, host, loaded.env, patience=patience)]

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from meshwright import engine
-from meshwright.environment import load
+from meshwright.environment import load, names
 from meshwright.project import Project
 from meshwright.target import Local
 
@@ -120,6 +120,6 @@ def prepare(folder: Path) -> Driver:
 
 def clean(driver: Driver) -> None:
     """Deletes the clusters of a project that `prepare` made."""
-    for environment in Project(driver.root).environments:
+    for environment in names(Project(driver.root)):
         if (driver.root / ".meshwright" / environment / "k3d.yaml").is_file():
             driver.meshwright("destroy", environment, "--confirm", environment)
