@@ -17,9 +17,9 @@ from exposing import DEADLINE, DISK, ISSUER, LOKI, Issuer, Values, addresses, da
 from outside import Example, Outside
 
 from meshwright import ingress
-from meshwright.addons import exposure, knocking
+from meshwright.addons import calling, exposure, knocking
 from meshwright.environment import load
-from meshwright.errors import Unreachable
+from meshwright.errors import MeshwrightError, Unreachable
 from meshwright.project import Project
 
 SECRET = "addons-e2e"
@@ -50,10 +50,8 @@ def apply(lab, deploy="addons", code=0):
 
 @pytest.fixture(scope="module")
 def addons(lab):
-    """The lab with its addons, and Loki beside them."""
+    """The lab with its addons."""
     values = Values(lab.driver)
-    values.addons("".join([*sample(lab.driver).values(), LOKI]))
-    lab.session.apply(DISK)
     yield apply(lab)
     values.back()
     lab.session.delete("v1", "Secret", SECRET, "istio-system")
@@ -61,7 +59,7 @@ def addons(lab):
 
 
 def test_the_addons_of_the_lab_come_up_and_the_second_plan_is_empty(lab, addons):
-    assert "4 checks hold" in addons.out + addons.err
+    assert "3 checks hold" in addons.out + addons.err
     plan = lab.driver.meshwright("plan", "lab", "addons", "--detailed-exitcode")
     assert plan.code == 0, plan.out + plan.err
     answers = lab.driver.meshwright("check", "lab", "--group", "addons", "--json").document
@@ -71,13 +69,6 @@ def test_the_addons_of_the_lab_come_up_and_the_second_plan_is_empty(lab, addons)
     assert "stand-in" not in details["addon-prometheus"]
     assert details["addon-grafana"] == "7 dashboards (a stand-in)"
     assert "(a stand-in)" in details["addon-kiali"]
-    assert details["addon-loki"] == "0 labels (a stand-in)"
-
-
-def test_site_leaves_addons_alone(lab, addons):
-    steps = {each["step"] for each in lab.driver.meshwright("plan", "lab", "--json").document["steps"]}
-    assert "resources" in steps
-    assert "addons" not in steps
 
 
 def test_one_request_is_followed_to_its_metric_and_its_edge(lab, addons):
@@ -106,21 +97,25 @@ SECOND = "        - {name: v2, labels: {version: v2}}\n"
 
 
 def test_a_plan_that_takes_a_subset_away_names_who_calls(lab, addons):
-    example = Example(lab, "called")
-    called = (
-        "bookinfo/reviews, of which something goes away, was called in the last five minutes by "
-        "bookinfo/productpage-v1 (by a stand-in for Kiali)"
-    )
+    example, reviews = Example(lab, "called"), "bookinfo/reviews"
+
+    def called():
+        Outside(lab).get("bookinfo.example.com", "/productpage")
+        try:
+            return calling.callers(lab.session, lab.env, [reviews])[reviews]
+        except MeshwrightError:
+            return []  # Kiali waits for Prometheus, on a busy machine for too long
+
+    example.values.write_text(example.base + RULE + SECOND)
     try:
-        example.has(RULE + SECOND)
+        assert example.apply().code == 0
+        # The graph is made of what Prometheus collects every quarter of a minute.
+        assert until(called) == ["bookinfo/productpage-v1"]
         example.values.write_text(example.base + RULE + "addons: {kiali: {}}\n")
-
-        def noted():
-            # The graph is made of what Prometheus collects every quarter of a minute.
-            Outside(lab).get("bookinfo.example.com", "/productpage")
-            return called in example.plan().out
-
-        until(noted)
+        assert (
+            f"{reviews}, of which something goes away, was called in the last five minutes by bookinfo/productpage-v1 "
+            "(by a stand-in for Kiali)"
+        ) in example.plan().out
     finally:
         example.clean()
 
@@ -134,27 +129,20 @@ def test_dashboards_answer_on_ports_of_this_machine_and_find_pods_that_moved(lab
         assert '"success"' in page(f"{found['prometheus']}api/v1/query?query=up")
         [pod] = lab.session.list("v1", "Pod", "istio-system", labels="app.kubernetes.io/name=grafana")
         lab.session.delete("v1", "Pod", pod["metadata"]["name"], "istio-system")
-        until(
-            lambda: "Grafana (a stand-in)" in page(found["grafana"]) and any("now at pod" in line for line in printed)
-        )
         port = re.search(r":(\d+)/", found["grafana"])[1]
         taken = lab.driver.meshwright("dashboard", "lab", "kiali", "--port", port)
         assert taken.code == 65
         assert f"port {port} of 127.0.0.1 is in use" in taken.err
+        with dashboard(lab, "kiali", "--address", "0.0.0.0") as beside:
+            assert any(
+                "warning: whoever reaches 0.0.0.0 can use these pages without a password" in one for one in beside
+            )
+            [url] = addresses(beside).values()
+            assert "Kiali (a stand-in)" in page(url.replace("0.0.0.0", "127.0.0.1"))
+        until(
+            lambda: "Grafana (a stand-in)" in page(found["grafana"]) and any("now at pod" in line for line in printed)
+        )
     assert page(found["grafana"]) == ""
-
-
-def test_dashboards_of_other_addresses_names_and_addresses_alone(lab, addons):
-    with dashboard(lab, "kiali", "--address", "0.0.0.0") as printed:
-        assert any("warning: whoever reaches 0.0.0.0 can use these pages without a password" in one for one in printed)
-        [url] = addresses(printed).values()
-        assert "Kiali (a stand-in)" in page(url.replace("0.0.0.0", "127.0.0.1"))
-    alone = lab.driver.meshwright("dashboard", "lab", "kiali", "grafana", "--url-only")
-    assert alone.code == 0, alone.err
-    assert alone.out == "kiali: http://127.0.0.1:20001/kiali/\ngrafana: http://127.0.0.1:3000/\n"
-    unknown = lab.driver.meshwright("dashboard", "lab", "kialli")
-    assert unknown.code == 65
-    assert "there is no addon 'kialli'; the nearest is kiali" in unknown.err
 
 
 @pytest.fixture(scope="module")
@@ -236,16 +224,12 @@ def test_exposures_leave_no_password_in_a_plan_and_nothing_to_do(lab, exposed):
     lab.session.create(WIDE)
     try:
         plan = lab.driver.meshwright("plan", "lab", "addons", "--detailed-exitcode")
-        found = lab.driver.meshwright("validate", "lab", "--cluster", "--json").document["findings"]
     finally:
         lab.session.delete(WIDE["apiVersion"], "Gateway", "wide", "istio-system")
     assert plan.code == 0, plan.out + plan.err
     assert "{SHA}" not in exposed[3].out + exposed[3].err
     said = f"the domain kiali.{DOMAIN} of addons.kiali overlaps *.{DOMAIN} of Gateway istio-system/wide at port 443"
     assert said in plan.out
-    assert said in [one["message"] for one in found if one["rule"] == "domain-overlaps"]
-    alone = lab.driver.meshwright("dashboard", "lab", "kiali", "--url-only")
-    assert alone.out.startswith(f"https://kiali.{DOMAIN}:")
 
 
 def test_a_browser_opens_an_exposed_addon_with_a_password_and_not_without(lab, exposed, tmp_path):
@@ -265,13 +249,19 @@ def test_an_image_that_cannot_be_pulled_is_named_and_the_rest_goes_on(lab, addon
     values, text = Values(lab.driver), sample(lab.driver)
     text["grafana"] = re.sub(r"meshwright\.lab/\S+", "registry.invalid/grafana:1", text["grafana"])
     del text["kiali"]
-    values.addons("".join(text.values()))
+    values.addons("".join([*text.values(), LOKI]))
+    lab.session.apply(DISK)
     try:
         ran = apply(lab, code=4)
         assert "the image registry.invalid/grafana:1 of container grafana cannot be pulled" in ran.err + ran.out
-        assert lab.session.get("apps/v1", "Deployment", "kiali", "istio-system") is None, "the rest went on"
-        again = lab.driver.meshwright("plan", "lab", "addons", "--detailed-exitcode")
+        # The rest went on.
+        assert lab.session.get("apps/v1", "Deployment", "kiali", "istio-system") is None
+        again = lab.driver.meshwright("plan", "lab", "addons", "--detailed-exitcode", "--json")
         assert again.code == 2, "what was not verified is not forgotten"
+        assert [each["changes"] for each in again.document["steps"] if each["step"] == "addons"] == [[]]
+        answers = lab.driver.meshwright("check", "lab", "--group", "addons", "--json").document["checks"]
+        details = {each["check"]: (each["state"], each["detail"]) for each in answers}
+        assert details["addon-loki"] == ("ok", "0 labels (a stand-in)")
     finally:
         values.back()
 
