@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 from fakes import FakeTarget, environment
 
+from meshwright import cluster
+from meshwright.certs import due
 from meshwright.environment import Environment
-from meshwright.errors import MeshwrightError
+from meshwright.errors import BadInput, MeshwrightError
 from meshwright.plan import Action, Plan
 from meshwright.schedule import step
 from meshwright.schedule.step import ensure, remove
@@ -187,3 +189,25 @@ def test_from_timers_to_cron_takes_the_timers_away(
     monkeypatch.setattr(step, "_folder", folder)
     plan = do(host, env(by="cron"))
     assert {(c.action.value, c.kind) for c in plan.changes} == {("-", "Timer"), ("-", "Service"), ("+", "Crontab")}
+
+
+def test_a_change_of_the_root_is_held_against_the_root(
+    host: FakeTarget, systemd: Systemd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = env(transition={"days": 900, "to": "new-self-signed"})
+    monkeypatch.setattr(cluster, "session", lambda _target, _env: None)
+    monkeypatch.setattr(cluster, "no_session", lambda _target, _env: "there is no cluster")
+    said, unverified = ensure.plan(host, values).notes[:2]
+    assert said.startswith("the root is changed by itself below 900 days left, to a root whose key is made in memory")
+    assert said.endswith("no key is kept here")
+    assert unverified.endswith("was not verified, and each run looks: there is no cluster")
+
+    def late(_live: object, _env: object, days: int) -> None:
+        raise BadInput(f"a change below {days} days is too late")
+
+    monkeypatch.setattr(cluster, "session", lambda _target, _env: object())
+    monkeypatch.setattr(due, "early_enough", late)
+    with pytest.raises(BadInput, match="a change below 900 days is too late"):
+        ensure.plan(host, values)
+    # What is to be removed needs no such look.
+    assert remove.plan(host, values).notes == ()
