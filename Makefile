@@ -47,7 +47,7 @@ bench-certs: .venv/ready ## Those of changing the root of a mesh alone (REQUESTS
 	.venv/bin/python tests/bench/certs.py $(if $(REQUESTS),--requests $(REQUESTS)) $(if $(CASES),--cases $(CASES)) \
 		$(if $(MODES),--modes $(MODES))
 
-soak: .venv/ready ## Long tests: a bring-up killed at thirty instants, applies of objects and changes of the root at fifty each
+soak: .venv/ready ## Long tests: a bring-up killed at thirty instants, applies of objects and changes of the root at fifty each, promotions at twenty; two clusters
 	.venv/bin/python -m pytest tests/soak -v
 
 lint: .venv/ready ## ruff and mypy --strict
