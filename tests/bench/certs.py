@@ -339,8 +339,8 @@ def print_detector(lab: Any) -> None:
         started = time.time()
         lab.session.replace(secret)
         restart_istiod(lab)
-        # Agents do not trust the new istiod before their kubelets have brought its root, each in its own time; only then
-        # their proxies get certificates that others do not trust.
+        # Agents do not trust the new istiod before their kubelets have brought its root, each in its own time; only
+        # then their proxies get certificates that others do not trust.
         until(lambda: trust.verify(lab.session, lab.env, now()).ok, 300)
         counted = load.between(started, time.time())
     lost = sum(counted.values()) - counted[""]
