@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -14,7 +15,7 @@ from meshwright.kube import ApiError, Session
 from meshwright.manifests import Manifest
 from meshwright.validation.world import CLUSTER
 
-__all__ = ["Seen", "refused", "same", "seen"]
+__all__ = ["Refusal", "Seen", "refused", "same", "seen"]
 
 # Beside what names or is named; of those that are long or secret the names and labels do.
 _BESIDE = (("v1", "Pod"), ("v1", "Secret"))
@@ -82,16 +83,23 @@ def _key(obj: objects.Object) -> tuple[str, str, str, str]:
     return group, str(obj["kind"]), str(metadata.get("namespace") or ""), str(metadata["name"])
 
 
-def refused(
-    session: Session, own: Sequence[Manifest], skipped: list[str]
-) -> tuple[list[tuple[Manifest, str]], list[Manifest]]:
+@dataclass(frozen=True)
+class Refusal:
+    """Something that the API server says against an object: a sentence, and the field that it is about, () for none."""
+
+    manifest: Manifest
+    sentence: str
+    path: tuple[str | int, ...] = ()
+
+
+def refused(session: Session, own: Sequence[Manifest], skipped: list[str]) -> tuple[list[Refusal], list[Manifest]]:
     """What the API server refuses of `own`, by a dry run of each: unknown fields, CEL rules, istiod's webhook. And
     those that it could not be asked about."""
     if waits_for := prerequisites.unknown(session, own):
         skipped.append(f"what the API server says: the step {waits_for} comes first")
         return [], list(own)
 
-    def tried(manifest: Manifest) -> str | None:
+    def tried(manifest: Manifest) -> list[Refusal] | None:
         obj = prerequisites.scoped(session, manifest.obj)
         if session.resource(obj["apiVersion"], obj["kind"]) is None:
             return None
@@ -100,18 +108,34 @@ def refused(
         except ApiError as error:
             if error.reason == "NotFound":
                 return None
-            return error.message
-        return ""
+            return _said(manifest, error)
+        return []
 
-    found = []
+    found: list[Refusal] = []
     unasked = []
     for manifest, said in zip(own, session.map(tried, own), strict=True):
         if said is None:
             unasked.append(manifest)
-        elif said:
-            found.append((manifest, said))
+        else:
+            found += said
     if unasked:
         names = ", ".join(f"{manifest.obj['kind']} {objects.title(manifest.obj)}" for manifest in unasked[:3])
         more = ", ..." if len(unasked) > 3 else ""
         skipped.append(f"what the API server says of {names}{more}: its kind or namespace is not there yet")
     return found, unasked
+
+
+def _said(manifest: Manifest, error: ApiError) -> list[Refusal]:
+    """Each field that is wrong, where the server names them; else what it said. Which object it is, a finding says."""
+    causes = [(str(cause.get("field") or ""), str(cause.get("message") or "")) for cause in error.causes]
+    # Beside what is wrong it says that this kept it from looking at the rest.
+    fields = [(field, said) for field, said in causes if "some validation rules were not checked" not in said]
+    if fields and all(field.startswith(("spec", "metadata")) and said for field, said in fields):
+        return [Refusal(manifest, f"{field}: {said}", _path(field)) for field, said in fields]
+    return [Refusal(manifest, error.message if error.webhook else error.text or error.message)]
+
+
+def _path(field: str) -> tuple[str | int, ...]:
+    """The path of a field as the API server writes it: spec.http[0].timeout."""
+    parts = re.findall(r"[^.\[\]]+", field)
+    return tuple(int(part) if part.isdigit() else part for part in parts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from meshwright import bookinfo, manifests, objects, resources, tools
+from meshwright import bookinfo, manifests, resources, tools
 from meshwright.environment import Environment
 from meshwright.errors import MeshwrightError
 from meshwright.kube import Session
@@ -30,7 +30,7 @@ from meshwright.validation import (
 from meshwright.validation.finding import Broken, Finding, Level
 from meshwright.validation.lines import Lines
 from meshwright.validation.mounted import gateway_pods
-from meshwright.validation.world import World, things
+from meshwright.validation.world import Thing, World, things
 
 __all__ = ["RULES", "Validated", "validate"]
 
@@ -72,6 +72,7 @@ def validate(target: Target, env: Environment, session: Session | None = None) -
     own = [*_own(target, env, skipped), *exposed.wanted(target, env)]
     beside = list(_sample(target, env, skipped)) if session is None else []
     said: list[Finding] = []
+    lines = Lines(target.project.root)
     if session is None:
         world = World(env, things(env, [*own, *beside]), skipped)
         skipped.append(
@@ -92,16 +93,17 @@ def validate(target: Target, env: Environment, session: Session | None = None) -
             things(env, found.leave),
         )
         refused, unasked = live.refused(session, own, skipped)
-        said += [_refused(manifest, sentence) for manifest, sentence in refused]
+        said += [_refused(env, each, lines) for each in refused]
     said += shapes.shaped(target, env, unasked, skipped)
-    said = [*_findings(world, {id(manifest) for manifest in own}, Lines(target.project.root)), *said]
+    said = [*_findings(world, {id(manifest) for manifest in own}, lines), *said]
     said += analyzed.analyzed(target, env, session, own, beside, said, skipped)
     return Validated(len(own), tuple(said), tuple(dict.fromkeys(skipped)))
 
 
-def _refused(manifest: Manifest, sentence: str) -> Finding:
-    title = f"{manifest.obj['kind']} {objects.title(manifest.obj)}"
-    return Finding("refused", Level.ERROR, manifest.place, title, sentence, "The API server was asked by a dry run")
+def _refused(env: Environment, one: live.Refusal, lines: Lines) -> Finding:
+    thing = Thing(one.manifest, env)
+    place = shapes.place(thing, lines, one.path)
+    return Finding("refused", Level.ERROR, place, thing.title, one.sentence, "The API server was asked by a dry run")
 
 
 def _findings(world: World, own: set[int], lines: Lines) -> tuple[Finding, ...]:

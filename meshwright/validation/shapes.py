@@ -17,7 +17,7 @@ from meshwright.validation.lines import Lines
 from meshwright.validation.structural import Path, Unknown, fitted, wrong
 from meshwright.validation.world import Thing
 
-__all__ = ["SCHEMA", "UNKNOWN", "shaped"]
+__all__ = ["SCHEMA", "UNKNOWN", "place", "shaped"]
 
 UNKNOWN, SCHEMA = "unknown-field", "schema"
 _SHOWN = 12
@@ -88,20 +88,21 @@ def _about(env: Environment, manifest: Manifest, versions: schemas.Versions, lin
     if version not in versions:
         sentence = f"apiVersion: {thing.kind} is not served in {manifest.obj['apiVersion']}"
         hint = _hint(version, sorted(versions))
-        yield Finding(SCHEMA, Level.ERROR, _place(thing, lines, ("apiVersion",)), thing.title, sentence, hint)
+        yield Finding(SCHEMA, Level.ERROR, place(thing, lines, ("apiVersion",)), thing.title, sentence, hint)
         return
     unknown: list[Unknown] = []
     kept = fitted(manifest.obj, versions[version], unknown)
     for each in unknown:
         sentence, hint = _unknown(each)
-        yield Finding(UNKNOWN, Level.ERROR, _place(thing, lines, each.path), thing.title, sentence, hint)
+        yield Finding(UNKNOWN, Level.ERROR, place(thing, lines, each.path), thing.title, sentence, hint)
     for error in wrong(kept, versions[version]):
         path = tuple(error.absolute_path)
         sentence, hint = _wrong(path, error)
-        yield Finding(SCHEMA, Level.ERROR, _place(thing, lines, path), thing.title, sentence, hint)
+        yield Finding(SCHEMA, Level.ERROR, place(thing, lines, path), thing.title, sentence, hint)
 
 
-def _place(thing: Thing, lines: Lines, path: Path) -> str:
+def place(thing: Thing, lines: Lines, path: Path) -> str:
+    """FILE:LINE of the part of an object at `path`, or of the nearest part around it."""
     if isinstance(thing.manifest, Rendered):
         return thing.at(*path[1:]) if path[:1] == ("spec",) else thing.manifest.place
     return lines.place(thing.manifest, path)

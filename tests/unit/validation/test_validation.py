@@ -364,6 +364,22 @@ def test_what_the_api_server_refuses_is_a_finding(look: Look) -> None:
     assert found.rule == "refused"
 
 
+def test_what_it_refuses_of_a_field_has_the_fields_line(look: Look) -> None:
+    session = FakeSession(pod("p", istio="ingressgateway"))
+    cause = {
+        "field": "spec.servers[0].port",
+        "message": "Invalid value: 0: must be more",
+        "reason": "FieldValueInvalid",
+    }
+    body = {"reason": "Invalid", "message": 'Gateway "g" is invalid: ...', "details": {"causes": [cause]}}
+    session.failing["try Gateway"] = ApiError("cannot apply Gateway shop/g: ...", status=422, body=body)
+    spec = {"selector": {"istio": "ingressgateway"}, "servers": [{"hosts": ["*"], "port": {"number": 0}}]}
+    text = yaml.safe_dump(manifest("Gateway", "g", spec))
+    [found] = of(look("", text, session), "refused")
+    line = 1 + text.splitlines().index("    port:")
+    assert found.line == f"m.yaml:{line}: error: Gateway shop/g: spec.servers[0].port: Invalid value: 0: must be more"
+
+
 def test_what_is_not_there_yet_cannot_be_asked_about(look: Look) -> None:
     session = FakeSession(pod("p", istio="ingressgateway"))
     session.failing["try Gateway"] = ApiError("namespaces shop not found", status=404, body={"reason": "NotFound"})
