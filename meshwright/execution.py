@@ -21,7 +21,7 @@ from meshwright.run import Member, Run
 from meshwright.step import Step
 from meshwright.target import Target
 
-__all__ = ["Execution"]
+__all__ = ["Execution", "same"]
 
 
 class Execution:
@@ -149,7 +149,7 @@ class Execution:
         if step.check:
             return plan
         shown = self._shown.get(step.name)
-        if shown is not None and not _same(shown, plan):
+        if shown is not None and not same(shown, plan):
             self._alone()
             raise Refused(
                 f"what {step.name} would do has changed since its plan was shown",
@@ -289,6 +289,7 @@ def _ends_cluster(step: Step, plan: Plan) -> bool:
     return step.destructive or (not step.cluster and any(change.action is Action.RECREATE for change in plan.changes))
 
 
-def _same(shown: Plan, now: Plan) -> bool:
+def same(shown: Plan, now: Plan) -> bool:
+    """Whether `now` is no other plan than the one that was shown."""
     # Nothing left to do is never a surprise: somebody else, or a run before this one, did it.
     return now.empty or now.digest == shown.digest or bool(shown.after and shown.desired == now.desired)

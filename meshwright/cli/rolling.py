@@ -18,7 +18,8 @@ from meshwright.cli.output import Output, coloured
 from meshwright.cli.planned import Planned, planned
 from meshwright.cli.several import heading, named, summed
 from meshwright.environment import Loaded
-from meshwright.errors import Exit, MeshwrightError
+from meshwright.errors import Exit, MeshwrightError, Refused
+from meshwright.execution import same
 from meshwright.options import Options
 from meshwright.plan import Plan, approval
 from meshwright.project import Project
@@ -144,6 +145,14 @@ def roll_out(
         def say(line: str) -> None:
             output.human(f"{name}: {line}")
 
+        if name != names[0]:
+            try:
+                part = _now(project, loaded[name], part, deploy, options)
+            except MeshwrightError as error:
+                code = Exit(error.exit_code)
+                done[name] = Done(code, error={"message": error.message, "hint": error.hint, "exit": int(code)})
+                say(f"error: {error.message}")
+                return code
         first = name == names[0] and len(names) > 1 and not part.checks
         before = canary.held(project, loaded[name]) if first else None
         ended = done[name] = run_deploy(
@@ -171,6 +180,19 @@ def roll_out(
         {name: done[name] for name in begun},
         tuple(name for name in names if name not in begun),
     )
+
+
+def _now(project: Project, loaded: Loaded, shown: Planned, deploy: str, options: Options) -> Planned:
+    """What there is to do by now. The clusters before may have done a part of it, as tools on a host that they share:
+    that is no surprise, anything else is. Raises Refused, and what planning raises."""
+    now = planned(project, loaded, deploy, options, quiet=True, admit=True)
+    for before, plan in zip(shown.plans, now.plans, strict=True):
+        if not same(before, plan):
+            raise Refused(
+                f"what {plan.step} would do has changed since its plan was shown",
+                hint="Look at the new plan: somebody or something changed the cluster or the files meanwhile",
+            )
+    return now
 
 
 def _state(done: Done) -> str:

@@ -99,6 +99,13 @@ def test_the_first_of_a_rollout_comes_first(meshwright: Any, project: Project) -
     ]
 
 
+def test_what_the_clusters_before_have_done_for_it_too_is_no_surprise(meshwright: Any, project: Project) -> None:
+    several(project, "make('tools'), each('a'), checking()")
+    said = meshwright("apply", "both", "--yes")
+    assert said.code == Exit.OK, said.err
+    assert world(project) == ["a@east", "a@west", "tools"]
+
+
 def test_several_at_once_and_a_budget(meshwright: Any, project: Project) -> None:
     several(project, "each('a', fails='both/west'), checking()")
     path = project.root / "group_data" / "both.yaml"
