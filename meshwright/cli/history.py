@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import click
 
-from meshwright.cli.common import environment_argument, json_option, opened, targets
+from meshwright.cli.common import environment_argument, json_option, targets
 from meshwright.cli.output import Output, coloured, table
+from meshwright.cli.several import in_each
+from meshwright.environment import Loaded
 from meshwright.errors import BadInput, Exit
+from meshwright.project import Project
 from meshwright.promotion.kept import known
 from meshwright.promotion.words import Differing, between
 from meshwright.records import Record
@@ -39,8 +43,12 @@ _NAMED = 5
 def command(environment: str, record: str | None, other: str | None, as_json: bool, limit: int) -> int:
     """Merges the file on the host and what the cluster has; the file alone where the cluster cannot be asked."""
     output = Output(as_json, "history", environment)
-    project, loaded = opened(environment)
-    with targets(project, loaded, quiet=as_json) as hosts:
+    return in_each(output, environment, partial(_shown, record=record, other=other, limit=limit))
+
+
+def _shown(output: Output, project: Project, loaded: Loaded, record: str | None, other: str | None, limit: int) -> int:
+    environment = loaded.env.name
+    with targets(project, loaded, quiet=output.json) as hosts:
         history = of(hosts, loaded.env)
         there = known(hosts[0], loaded.env) if other is not None else {}
     if history.not_asked:
