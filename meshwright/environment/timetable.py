@@ -90,7 +90,7 @@ class Webhook(Model):
 
 
 class Schedule(Model):
-    """What is run for the environment at certain times, on the machine that has the project folder or in the cluster."""
+    """What is run for the environment at certain times, on the machine with the project folder or in the cluster."""
 
     by: Literal["auto", "systemd", "cron", "kubernetes"] = "auto"
     """What runs the jobs; auto: systemd where it is at work, else cron. kubernetes: CronJobs in the cluster itself."""

@@ -23,7 +23,7 @@ mount --bind "$1/empty" /etc/cron.d
 mount --bind "$1/pam" /etc/pam.d
 if [ -e /etc/crontab ]; then mount --bind /dev/null /etc/crontab; fi
 touch "$1/ready"
-exec "$1/root/usr/sbin/cron" -f
+exec "$1/package/usr/sbin/cron" -f
 """
 
 
@@ -56,15 +56,15 @@ def why_not() -> str:
 @contextlib.contextmanager
 def crond(folder: Path) -> Iterator[Cron]:
     """A daemon at work; its packages are fetched and unpacked in `folder`, and nothing is installed."""
-    for name in ("root", "empty"):
+    for name in ("package", "empty"):
         (folder / name).mkdir(parents=True)
     shutil.copytree("/etc/pam.d", folder / "pam")
     for command in (["apt-get", "update"], ["apt-get", "download", "cron"]):
         if not list(folder.glob("cron_*.deb")):
             subprocess.run(command, cwd=folder, check=command[-1] == "cron", capture_output=True, timeout=300)
     [package] = folder.glob("cron_*.deb")
-    subprocess.run(["dpkg", "-x", str(package), str(folder / "root")], check=True, timeout=60)
-    shutil.copy(folder / "root" / "etc" / "pam.d" / "cron", folder / "pam" / "cron")
+    subprocess.run(["dpkg", "-x", str(package), str(folder / "package")], check=True, timeout=60)
+    shutil.copy(folder / "package" / "etc" / "pam.d" / "cron", folder / "pam" / "cron")
     daemon = subprocess.Popen(["unshare", "--mount", "sh", "-c", _BEGIN, "sh", str(folder)])
     try:
         deadline = time.monotonic() + 60
