@@ -28,11 +28,11 @@ def test_the_traceback_is_in_a_file_of_this_user(tmp_path: Path, monkeypatch: py
 def test_a_command_with_a_defect_prints_no_traceback(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def broken(_environment: str) -> None:
+    def broken(*_: object) -> None:
         raise RuntimeError("never thought of")
 
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    monkeypatch.setattr(plan, "opened", broken)
+    monkeypatch.setattr(plan, "in_each", broken)
     assert cli.run(["plan", "lab"]) == 1
     said = capsys.readouterr()
     assert said.out == ""

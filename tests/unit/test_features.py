@@ -13,7 +13,7 @@ ROW = re.compile(r"^\| (?P<feature>[^|]+) \| (?P<written>[^|]+) \| `(?P<test>\w+
 ROWS = [found["test"] for found in ROW.finditer((ROOT / "docs" / "features.md").read_text(encoding="utf-8"))]
 
 
-def tests() -> set[str]:
+def written() -> set[str]:
     """The names of the end-to-end tests."""
     return {
         node.name
@@ -31,4 +31,4 @@ def test_every_line_of_the_table_is_read() -> None:
 
 @pytest.mark.parametrize("name", ROWS)
 def test_a_feature_has_its_test(name: str) -> None:
-    assert name in tests()
+    assert name in written()
