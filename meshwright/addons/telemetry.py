@@ -45,7 +45,8 @@ _PAUSE = 2.0
 _AGAIN = 15.0
 _STATISTICS = 15020
 _MOST = 200
-_TRACERS = re.compile(r'"name":\s*"(envoy\.tracers\.[a-z_]+)"')
+# Of a listener's own tracing: the node's list of extensions has the names of all tracers that this Envoy knows.
+_TRACERS = re.compile(r'"provider":\s*\{\s*"name":\s*"(envoy\.tracers\.[a-z_]+)"')
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,11 @@ def count(session: Session, env: Environment, *, through: str = "prometheus") ->
 
 def send(target: Target, env: Environment, session: Session) -> Sent:
     """Sends the request, with the headers that begin a sampled trace in all formats that proxies know (W3C
-    traceparent, B3). Raises MeshwrightError, Unreachable."""
+    traceparent, B3). Raises MeshwrightError, Unreachable.
+
+    A gateway decides by itself whether it samples what comes from outside, one of a hundred requests unless told
+    otherwise, whatever those headers say; only x-client-trace-id asks it for this one (Envoy, "Trace context").
+    """
     asked = proof(env)
     before = count(session, env) if env.addons.get("prometheus") else 0.0
     trace, span = secrets.token_hex(16), secrets.token_hex(8)
@@ -125,6 +130,7 @@ def send(target: Target, env: Environment, session: Session) -> Sent:
         "x-b3-traceid": trace,
         "x-b3-spanid": span,
         "x-b3-sampled": "1",
+        "x-client-trace-id": trace,
     }
     url = f"{ingress.address(target, env).url}{asked.path}"
     page = probe.get(target, url, host=asked.host or "", headers=headers)
@@ -216,7 +222,8 @@ def untraced(session: Session, env: Environment) -> str:
             f"the gateway's proxy {proxy} sends no spans: neither meshConfig.defaultProviders.tracing nor a Telemetry "
             "names a provider whose Service is there"
         )
-    known = asking.value(session, env, "jaeger", "api/services").get("data") or []
+    # Jaeger keeps traces of its own work under its own name.
+    known = set(asking.value(session, env, "jaeger", "api/services").get("data") or []) - {"jaeger"}
     if not known:
         return f"{proxy} has {tracers[1]}, but nothing ever reached Jaeger: does the provider name its collector?"
     return f"{proxy} has {tracers[1]} and Jaeger has traces of {', '.join(sorted(known)[:3])}, but not this one"

@@ -136,8 +136,14 @@ def test_the_broken_link_is_named(
     ("dump", "known", "why"),
     [
         (b"{}", [], "sends no spans"),
-        (b'{"name": "envoy.tracers.opentelemetry"}', [], "nothing ever reached Jaeger"),
-        (b'{"name": "envoy.tracers.opentelemetry"}', ["a"], "Jaeger has traces of a, but not this one"),
+        (b'{"extensions": [{"name": "envoy.tracers.datadog"}]}', [], "sends no spans"),
+        (b'{"provider": {"name": "envoy.tracers.opentelemetry"}}', [], "nothing ever reached Jaeger"),
+        (b'{"provider": {"name": "envoy.tracers.opentelemetry"}}', ["jaeger"], "nothing ever reached Jaeger"),
+        (
+            b'{"provider": {\n "name": "envoy.tracers.opentelemetry"}}',
+            ["a", "jaeger"],
+            "has envoy.tracers.opentelemetry and Jaeger has traces of a, but not this one",
+        ),
     ],
 )
 def test_the_broken_link_of_a_trace_is_named(
