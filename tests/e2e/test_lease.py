@@ -311,7 +311,8 @@ def test_the_cluster_keeps_the_last_fifty(lab):
         configmaps.write(lab.session, name, {**entry, "entry": "started"})
         configmaps.write(lab.session, name, {**entry, "entry": "ended", "result": "ok"})
     configmaps.prune(lab.session, name)
-    found = {entry["id"] for entry in configmaps.read(lab.session, name)}
+    entries, spoilt = configmaps.read(lab.session, name)
     for left in lab.session.list("v1", "ConfigMap", "meshwright", labels=f"meshwright/record={name}"):
         lab.session.delete("v1", "ConfigMap", left["metadata"]["name"], "meshwright")
-    assert found == {f"20260101-0000{number:02}-abcdef" for number in range(2, 52)}
+    assert spoilt == []
+    assert {entry["id"] for entry in entries} == {f"20260101-0000{number:02}-abcdef" for number in range(2, 52)}
