@@ -38,7 +38,7 @@ class Cron:
         self, command: Sequence[str], cwd: Path, env: Mapping[str, str], timeout: float = 600, input: str | None = None
     ) -> subprocess.CompletedProcess[str]:
         """Runs a command that has this daemon's `crontab`."""
-        path = f"{self.folder / 'root' / 'usr' / 'bin'}:{env.get('PATH', '')}"
+        path = f"{self.folder / 'package' / 'usr' / 'bin'}:{env.get('PATH', '')}"
         inside = ["nsenter", f"--mount=/proc/{self.pid}/ns/mnt", f"--wd={cwd}", *command]
         return subprocess.run(
             inside, env={**env, "PATH": path}, capture_output=True, text=True, timeout=timeout, input=input
