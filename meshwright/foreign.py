@@ -12,7 +12,7 @@ from typing import Any
 
 from meshwright import managed
 
-__all__ = ["CONTROLLERS", "LAST_APPLIED", "Foreign", "fields", "owner_of", "sentences"]
+__all__ = ["CONTROLLERS", "LAST_APPLIED", "RESTARTED", "Foreign", "fields", "owner_of", "sentences"]
 
 CONTROLLERS = frozenset(
     {"kube-controller-manager", "pilot-discovery", "kubelet", "k3s", "k3d", "cloud-controller-manager"}
@@ -22,8 +22,11 @@ CONTROLLERS = frozenset(
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 """The annotation in which a client-side apply keeps a copy of what it has sent."""
 
+RESTARTED = "meshwright/restarted-for"
+"""The annotation on a pod template whose change is a rolling update: a mark of our own, which no values have."""
+
 # The API server itself labels each namespace with its name, and counts that as a field of whoever wrote a label last.
-_NOBODYS = (f"f:{LAST_APPLIED}", "f:kubernetes.io/metadata.name")
+_NOBODYS = (f"f:{LAST_APPLIED}", f"f:{RESTARTED}", "f:kubernetes.io/metadata.name")
 
 Object = dict[str, Any]
 

@@ -24,9 +24,9 @@ from meshwright.certs.phase import Phase, Position, where
 from meshwright.certs.readiness import keeper
 from meshwright.certs.standby import Standby
 from meshwright.certs.trust import Looks, Report, verify
-from meshwright.certs.workloads import RESTARTED
 from meshwright.environment import Environment
 from meshwright.errors import Refused
+from meshwright.foreign import RESTARTED
 from meshwright.kube import ApiError, Session, wait
 
 __all__ = ["STEPS", "Mover", "back", "forward"]

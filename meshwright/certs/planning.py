@@ -17,9 +17,10 @@ from meshwright.certs.finding import Finding
 from meshwright.certs.mesh import Mesh
 from meshwright.certs.modes import Mode
 from meshwright.certs.trust import Report
-from meshwright.certs.workloads import RESTARTED, Owners, Workload
+from meshwright.certs.workloads import Owners, Workload
 from meshwright.check import State
 from meshwright.envoys import Proxy
+from meshwright.foreign import RESTARTED
 from meshwright.kube import Session
 from meshwright.plan import Action, Blocked, Change, Field
 from meshwright.wording import counted

@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from meshwright.certs import workloads
-from meshwright.certs.workloads import RESTARTED, Workload
+from meshwright.certs.workloads import Workload
 from meshwright.errors import Unverified
+from meshwright.foreign import RESTARTED
 from meshwright.kube import Session, wait
 
 __all__ = ["Restarter", "batches"]

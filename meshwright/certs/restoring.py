@@ -15,9 +15,9 @@ from meshwright import cluster
 from meshwright.certs import asked, backup, gates, phase, trust
 from meshwright.certs.certificate import BrokenBundle, bundle, named
 from meshwright.certs.phase import Phase, Position
-from meshwright.certs.workloads import RESTARTED
 from meshwright.environment import Environment
 from meshwright.errors import BadInput, Exit, MeshwrightError, Refused, Unverified
+from meshwright.foreign import RESTARTED
 from meshwright.kube import ApiError, Session, wait
 from meshwright.plan import Action, Blocked, Change, Plan, digest, masked
 from meshwright.step import Step

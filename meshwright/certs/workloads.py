@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from meshwright.certs.selectors import matches
+from meshwright.foreign import RESTARTED
 from meshwright.kube import Session
 from meshwright.pods import controller
 
 __all__ = [
     "KINDS",
-    "RESTARTED",
     "Budget",
     "Keeper",
     "Owners",
@@ -36,9 +36,6 @@ Object = dict[str, Any]
 
 KINDS = ("Deployment", "StatefulSet", "DaemonSet")
 """Those that are restarted: by their own rolling update."""
-
-RESTARTED = "meshwright/restarted-for"
-"""The annotation on a pod template whose change is a rolling update."""
 
 _HELD = "nothing keeps it, so nothing would start it again"
 _BARE = "what keeps it replaces no pods by itself"

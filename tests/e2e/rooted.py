@@ -20,6 +20,7 @@ from relay import Relay
 from meshwright import cluster, ingress, probe
 from meshwright.certs import trust
 from meshwright.check import State
+from meshwright.foreign import RESTARTED
 from meshwright.kube import wait
 
 NAMESPACE = "istio-system"
@@ -62,7 +63,7 @@ def nudge(lab):
 
 
 def restart_istiod(lab):
-    stamp = {"meshwright-test/restarted": str(time.time())}
+    stamp = {RESTARTED: f"test-{time.time()}"}
     body = {"spec": {"template": {"metadata": {"annotations": stamp}}}}
     lab.session.patch("apps/v1", "Deployment", "istiod", NAMESPACE, body=body)
     wait.ready(lab.session, [wait.Ref("Deployment", "istiod", NAMESPACE)], timeout=120)

@@ -54,11 +54,13 @@ def test_an_item_added_whole_is_one_sentence() -> None:
         by("someone", {"f:spec": {"f:replicas": {}}}),  # in the values too
         by("someone", {"f:spec": {"f:minReadySeconds": {}}}),  # not there any more
         by("someone", {"f:metadata": {"f:finalizers": {'v:"a/b"': {}}}}),
+        by("meshwright-certs", {"f:metadata": {"f:annotations": {f"f:{foreign.RESTARTED}": {}}}}),
         by("kubectl-label", {"f:metadata": {"f:labels": {"f:kubernetes.io/metadata.name": {}}}}),
     ],
 )
 def test_what_is_not_worth_a_sentence(managed: dict[str, Any]) -> None:
     now = live(managed, spec={"paused": True, "replicas": 3}, status={"replicas": 1}, metadata={"finalizers": ["a/b"]})
+    now["metadata"]["annotations"] = {foreign.RESTARTED: "P2-7"}
     now["metadata"]["labels"] = {**(now["metadata"].get("labels") or {}), "kubernetes.io/metadata.name": "team"}
     assert foreign.sentences(now, WANTED, "meshwright") == []
 

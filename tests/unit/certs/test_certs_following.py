@@ -15,8 +15,8 @@ from meshwright.certs.following import Follower
 from meshwright.certs.gates import Pace
 from meshwright.certs.modes import Mode, lagging, slow
 from meshwright.certs.phase import Phase
-from meshwright.certs.workloads import RESTARTED
 from meshwright.errors import Refused, Unverified
+from meshwright.foreign import RESTARTED
 
 SLOW = ("bookinfo/details-v1-1", "bookinfo/ratings-v1-1")
 

@@ -12,7 +12,7 @@ from pki import make, self_signed
 from meshwright.certs import modes, standby, transition
 from meshwright.certs.contents import Ca, Case
 from meshwright.certs.standby import Standby
-from meshwright.certs.workloads import RESTARTED
+from meshwright.foreign import RESTARTED
 from meshwright.options import Options
 from meshwright.plan import Plan, approval
 

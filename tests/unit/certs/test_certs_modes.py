@@ -12,8 +12,9 @@ from fakes import environment
 from meshwright import admission
 from meshwright.certs import enabling, modes, planning, restarting, transition
 from meshwright.certs.modes import Mode
-from meshwright.certs.workloads import RESTARTED, Workload
+from meshwright.certs.workloads import Workload
 from meshwright.errors import BadInput, Refused, Unverified
+from meshwright.foreign import RESTARTED
 from meshwright.options import Options
 from meshwright.plan import Plan
 

@@ -10,8 +10,9 @@ from fakes import FakeSession
 
 from meshwright.certs import restarting
 from meshwright.certs.restarting import Restarter, batches
-from meshwright.certs.workloads import RESTARTED, Workload
+from meshwright.certs.workloads import Workload
 from meshwright.errors import Unverified
+from meshwright.foreign import RESTARTED
 
 
 def workload(name: str, *, gateway: bool = False, at_once: int = 0, obstacle: str = "") -> Workload:
