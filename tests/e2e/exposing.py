@@ -18,24 +18,6 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 ISSUER = "https://issuer.example.com"
 DEADLINE = 120
-LOKI = """\
-  loki:
-    images:
-      docker.io/grafana/loki: meshwright.lab/stand-in/loki:1
-      docker.io/kiwigrid/k8s-sidecar: meshwright.lab/stand-in/loki:1
-"""
-# The lab has no provisioner. This one is for the claim of the sample's StatefulSet.
-DISK = {
-    "apiVersion": "v1",
-    "kind": "PersistentVolume",
-    "metadata": {"name": "loki-e2e"},
-    "spec": {
-        "capacity": {"storage": "10Gi"},
-        "accessModes": ["ReadWriteOnce"],
-        "claimRef": {"namespace": "istio-system", "name": "storage-loki-0"},
-        "hostPath": {"path": "/var/lib/loki-e2e", "type": "DirectoryOrCreate"},
-    },
-}
 
 
 def _b64(raw):
